@@ -1,0 +1,329 @@
+"""micrograd: reverse-mode automatic differentiation and small neural networks.
+
+Tangled from README.org, which explains every line. Edit that document, not this file.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any
+
+
+def slopes(f: Callable[..., float], *inputs: float, h: float = 1e-6) -> tuple[float, ...]:
+    """Measured slopes of f at inputs, one for each input.
+
+    f takes as many floats as there are inputs and returns a float. Each slope is a central
+    difference, (f(x + h) - f(x - h)) / 2h, whose error shrinks with the square of h.
+    """
+
+    def moved(i: int, step: float) -> float:
+        return f(*(x + step if k == i else x for k, x in enumerate(inputs)))
+
+    return tuple((moved(i, h) - moved(i, -h)) / (2 * h) for i in range(len(inputs)))
+
+
+# A rule takes an operator's inputs and returns its value, and a local derivative for each input.
+
+
+def add(a, b):
+    return a + b, (1.0, 1.0)
+
+
+def mul(a, b):
+    return a * b, (b, a)
+
+
+def divide(a, b):
+    """a / b, but x/0 is inf, -inf or nan, as in IEEE 754, and never an exception."""
+    return a * math.copysign(math.inf, b) if isinstance(b, float) and b == 0 else a / b
+
+
+def div(a, b):
+    q = divide(a, b)
+    return q, (divide(1.0, b), divide(-q, b))
+
+
+def raised(a, b):
+    """a ** b, but inf where it overflows or divides by 0, nan where it would be complex."""
+    if not (isinstance(a, float) and isinstance(b, float)):
+        return a**b
+    try:
+        return math.pow(a, b)
+    except (OverflowError, ValueError):
+        return math.nan if a < 0 and b % 1 else divide(1.0, math.pow(a, -b))
+
+
+def where(condition, yes, no):
+    """yes if the condition holds, else no; a condition that isn't a bool chooses by itself."""
+    if isinstance(condition, bool):
+        return yes if condition else no
+    return condition.where(yes, no)
+
+
+def is_zero(a):
+    return (a <= 0) & (a >= 0)
+
+
+def power(a, b):
+    p = raised(a, b)
+    to_base = where(is_zero(b), False, b * raised(a, b - 1))
+    to_exponent = where(is_zero(a) & (b >= 0), False, p * call(math.log, a))
+    return p, (to_base, to_exponent)
+
+
+def call(f, a):
+    """f(a) for a float and a function of math: inf on overflow, nan outside f's domain.
+
+    Anything else than a float is asked for its own method of that name: call(math.exp, a) is
+    then a.exp().
+    """
+    if not isinstance(a, float):
+        return getattr(a, f.__name__)()
+    try:
+        return f(a)
+    except OverflowError:
+        return math.inf
+    except ValueError:
+        return -math.inf if a == 0 else math.nan  # log's pole, and no other function's
+
+
+def exp(a):
+    e = call(math.exp, a)
+    return e, (e,)
+
+
+def log(a):
+    return call(math.log, a), (divide(1.0, a),)
+
+
+def tanh(a):
+    t = call(math.tanh, a)
+    return t, (1 - t * t,)
+
+
+def relu(a):
+    return where(a < 0, 0.0, a), (where(a <= 0, False, 1.0),)
+
+
+def sigmoid(a):
+    s = divide(1.0, 1 + call(math.exp, -a))
+    return s, (s * (1 - s),)
+
+
+RULES: dict[str, Callable[..., tuple]] = {"+": add, "*": mul, "/": div, "**": power}
+RULES |= {rule.__name__: rule for rule in (exp, log, tanh, relu, sigmoid)}
+
+
+def number(x: Any) -> float:
+    """x as a float. Raises TypeError unless x is an int, float, bool or real NumPy scalar."""
+    if isinstance(x, Real) or type(x).__name__ in ("bool", "bool_"):
+        return float(x)
+    wrong = f"{x!r:.60}, which is of type {type(x).__name__}"
+    raise TypeError(f"a Value holds an int, float, bool or real NumPy scalar, not {wrong}")
+
+
+def apply(op: str, *inputs: Any) -> "Value":
+    """The Value of RULES[op] at inputs, which are Values or numbers."""
+    values = tuple([x if isinstance(x, Value) else Value(x) for x in inputs])
+    data, local = RULES[op](*[float(x.data) for x in values])
+    return Value(data, values, op, "", local)
+
+
+def infix(op: str) -> tuple[Callable[[Any, Any], "Value"], Callable[[Any, Any], "Value"]]:
+    """The two methods of an infix operator: for `a op b` and, reflected, for `b op a`."""
+    return (lambda a, b: apply(op, a, b)), (lambda a, b: apply(op, b, a))
+
+
+def comparison(holds: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """The method of a comparison of numbers, such as operator.lt."""
+    return lambda a, b: holds(a.data, b)
+
+
+class Value:
+    """A number that remembers how it was computed, and can be differentiated.
+
+    data: the number, a float. grad: after backward(), the derivative with respect to this
+    Value. label: a name, for drawings. _prev: the Values it was computed from, in order.
+    _op: the operator that did it, a key of RULES.
+
+    + - * / ** take Values and numbers on either side, and every other rule is a method:
+    exp(), log(), tanh(), relu(), sigmoid(). Values and gradients are those of PyTorch's float64
+    scalars, inf and nan included. Raises TypeError for anything but one real number.
+    """
+
+    __slots__ = ("data", "grad", "label", "_prev", "_op", "_local", "__weakref__")
+
+    def __init__(self, data: Any, _children=(), _op: str = "", label: str = "", _local=()):
+        self.data: float = data if type(data) is float else number(data)
+        self.grad: float = 0.0
+        self.label, self._op = label, _op
+        self._prev: tuple[Value, ...] = tuple(_children)
+        self._local = _local or (RULES[_op](*map(float, _children))[1] if _children else ())
+
+    __add__, __radd__ = infix("+")
+    __mul__, __rmul__ = infix("*")
+    __truediv__, __rtruediv__ = infix("/")
+    __pow__, __rpow__ = infix("**")
+    __lt__, __gt__ = comparison(operator.lt), comparison(operator.gt)
+    __le__, __ge__ = comparison(operator.le), comparison(operator.ge)
+
+    def __neg__(self) -> "Value":
+        return -1 * self
+
+    def __sub__(self, other: Any) -> "Value":
+        return self + -other
+
+    def __rsub__(self, other: Any) -> "Value":
+        return other + -self
+
+    def __abs__(self) -> "Value":
+        return self.relu() + (-self).relu()
+
+    def __getattr__(self, name: str) -> Callable[[], "Value"]:
+        if name in RULES:
+            return lambda: apply(name, self)
+        raise AttributeError(f"a Value has no {name!r}, and RULES has no rule of that name")
+
+    def backward(self) -> None:
+        """Add the derivative of self with respect to v to v.grad, for each Value v behind it.
+
+        As in PyTorch, gradients of leaves add up over calls: set them to 0 in between.
+        """
+        backpropagate(self)
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data, spec) if spec else repr(self)
+
+    def __repr__(self) -> str:
+        return f"Value(data={self.data}, grad={self.grad})"
+
+    def _repr_svg_(self) -> str | None:
+        return notebook_svg(self)
+
+
+def topological_order(root: Value) -> list[Value]:
+    """All Values behind root, each once, inputs before what is made from them; root is last.
+
+    A depth-first walk with a stack of its own: Python's ends at a depth of a thousand.
+    """
+    order: list[Value] = []
+    seen: set[Value] = set()
+    stack = [(root, False)]
+    while stack:
+        v, inputs_done = stack.pop()
+        if inputs_done:
+            order.append(v)
+        elif v not in seen:
+            seen.add(v)
+            stack += [(v, True), *((child, False) for child in reversed(v._prev))]
+    return order
+
+
+def trace(root: Value) -> tuple[list[Value], list[tuple[Value, Value]]]:
+    """The graph behind root: its nodes in topological order, and its edges (input, result).
+
+    An input that is used twice, as in x * x, has two edges.
+    """
+    nodes = topological_order(root)
+    return nodes, [(child, v) for v in nodes for child in v._prev]
+
+
+def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int = 1000):
+    """A graphviz.Digraph of the graph behind root: label, data and grad of each Value.
+
+    rankdir: "LR" draws left to right, "TB" top to bottom. Raises ValueError if the graph has
+    more than limit nodes: laying out a large graph takes very long, and no one can read it.
+    """
+    import graphviz
+
+    nodes, edges = trace(root)
+    if len(nodes) > limit:
+        raise ValueError(
+            f"draw_dot: the graph has {len(nodes)} nodes, more than the limit of {limit}; "
+            f"draw a part of it (call draw_dot on an earlier Value), or pass a higher limit"
+        )
+    dot = graphviz.Digraph(
+        format=format,
+        graph_attr=dict(rankdir=rankdir, ranksep="0.15", nodesep="0.12", bgcolor="white"),
+        node_attr=dict(fontname="Courier", fontsize="9", height="0.1", width="0.4"),
+        edge_attr=dict(arrowsize="0.6"),
+    )
+    name = {v: str(i) for i, v in enumerate(nodes)}
+    for v in nodes:
+        label = "".join("\\" + ch if ch in '\\|{}<>" ' else ch for ch in v.label)
+        rows = [label] * (label != "") + [f"data {short(v.data)}", f"grad {short(v.grad)}"]
+        record = "|".join(rows)
+        dot.node(name[v], record if rankdir == "LR" else f"{{{record}}}", shape="record")
+        if v._op:
+            dot.node(name[v] + "op", v._op, style="filled", fillcolor="#e8eefc")
+            dot.edge(name[v] + "op", name[v])
+    for child, v in edges:
+        dot.edge(name[child], name[v] + "op")
+    return dot
+
+
+def short(x: float) -> str:
+    """x for a drawing: four decimals, or a power of ten where those would not do."""
+    return f"{x:.4f}" if x == 0 or 1e-3 <= abs(x) < 1e7 or not math.isfinite(x) else f"{x:.3e}"
+
+
+def notebook_svg(root: Value) -> str | None:
+    """The drawing of root for a notebook, or None, so that its text is shown instead."""
+    try:
+        return draw_dot(root, limit=200).pipe(encoding="utf-8")
+    except (ImportError, RuntimeError, ValueError):  # no graphviz; no dot; too large
+        return None
+
+
+def backpropagate(root: Value) -> None:
+    """Fill in v.grad for every Value v behind root: backward()'s work."""
+    order = topological_order(root)
+    for v in order:
+        if v._prev:
+            v.grad = 0.0
+    root.grad += 1.0
+    for v in reversed(order):
+        for child, slope in zip(v._prev, v._local, strict=True):
+            if slope is not False:
+                child.grad += slope * v.grad
+
+
+def gradcheck(f: Callable, inputs: Sequence[Any], eps=1e-6, atol=1e-5, rtol=1e-3) -> bool:
+    """True if backward() through f agrees with slopes measured at inputs, which are numbers.
+
+    f takes as many Values as there are inputs and returns a Value. eps is the step; a gradient
+    g agrees with a measured slope s if |g - s| <= atol + rtol |s|. Raises ValueError if one
+    does not. The defaults are those of torch.autograd.gradcheck.
+    """
+    leaves = [Value(float(x)) for x in inputs]
+    f(*leaves).backward()
+    measured = slopes(lambda *xs: f(*map(Value, xs)).data, *[x.data for x in leaves], h=eps)
+    for i, (x, slope) in enumerate(zip(leaves, measured, strict=True)):
+        if not abs(x.grad - slope) <= atol + rtol * abs(slope):
+            both = f"backward() says {x.grad}, the measured slope is {slope}"
+            raise ValueError(f"gradcheck: for input {i}, {x.data}, {both}")
+    return True
+
+
+def grad(output: Value, inputs: Sequence[Value]) -> tuple[Value, ...]:
+    """The derivatives of output with respect to each of inputs, as Values.
+
+    They can be differentiated again, to any order (torch.autograd.grad with create_graph=True).
+    No Value's grad is changed. Raises RuntimeError if the data of a Value was changed after
+    output was computed.
+    """
+    share = {output: Value(1.0)}
+    for v in reversed(topological_order(output)):
+        if v._prev and v in share:
+            value, local = RULES[v._op](*v._prev)
+            if str([*map(float, (value, *local))]) != str([*map(float, (v.data, *v._local))]):
+                raise RuntimeError(f"grad: what {v} was computed from has since been changed")
+            for child, slope in zip(v._prev, local, strict=True):
+                if slope is not False:
+                    part = share[v] * slope
+                    share[child] = share[child] + part if child in share else part
+    return tuple(share.get(x, Value(0.0)) for x in inputs)
