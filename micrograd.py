@@ -5,8 +5,11 @@ Tangled from README.org, which explains every line. Edit that document, not this
 
 import math
 import operator
+import random
+import sys
 from collections.abc import Callable, Sequence
 from numbers import Real
+from types import ModuleType
 from typing import Any
 
 
@@ -23,7 +26,7 @@ def slopes(f: Callable[..., float], *inputs: float, h: float = 1e-6) -> tuple[fl
     return tuple((moved(i, h) - moved(i, -h)) / (2 * h) for i in range(len(inputs)))
 
 
-# A rule takes an operator's inputs and returns its value, and a local derivative for each input.
+# A rule takes an operator's inputs and returns its value, and a local derivative for each.
 
 
 def add(a, b):
@@ -249,7 +252,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int =
     dot = graphviz.Digraph(
         format=format,
         graph_attr=dict(rankdir=rankdir, ranksep="0.15", nodesep="0.12", bgcolor="white"),
-        node_attr=dict(fontname="Courier", fontsize="9", height="0.1", width="0.4"),
+        node_attr=dict(fontname="Courier", fontsize="9", height="0.1", margin="0.08,0.02"),
         edge_attr=dict(arrowsize="0.6"),
     )
     name = {v: str(i) for i, v in enumerate(nodes)}
@@ -259,7 +262,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int =
         record = "|".join(rows)
         dot.node(name[v], record if rankdir == "LR" else f"{{{record}}}", shape="record")
         if v._op:
-            dot.node(name[v] + "op", v._op, style="filled", fillcolor="#e8eefc")
+            dot.node(name[v] + "op", v._op, style="filled", fillcolor="#e8eefc", width="0.4")
             dot.edge(name[v] + "op", name[v])
     for child, v in edges:
         dot.edge(name[child], name[v] + "op")
@@ -327,3 +330,137 @@ def grad(output: Value, inputs: Sequence[Value]) -> tuple[Value, ...]:
                     part = share[v] * slope
                     share[child] = share[child] + part if child in share else part
     return tuple(share.get(x, Value(0.0)) for x in inputs)
+
+
+class Module:
+    """Anything with parameters: a neuron, a layer, a network."""
+
+    def parameters(self) -> list[Value]:
+        """The Values that training changes, in an order that is always the same."""
+        return []
+
+    def zero_grad(self) -> None:
+        """Set the gradient of every parameter to 0."""
+        for p in self.parameters():
+            p.grad = 0.0
+
+
+class Neuron(Module):
+    """nonlin(w1 x1 + w2 x2 + ... + b): from nin inputs to one Value.
+
+    nin: the number of inputs. nonlin: the name of a rule of one number, False for none, True
+    for the class's own, activation. The weights w are drawn by random.uniform(-1, 1), then the
+    bias b, if random_bias says so; otherwise it starts at 0. Calling a neuron with a number of
+    inputs (Values or numbers) other than nin raises ValueError.
+    """
+
+    activation, random_bias = "tanh", True
+
+    def __init__(self, nin: int, nonlin: bool | str = True):
+        self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
+        self.b = Value(random.uniform(-1, 1) if self.random_bias else 0.0)
+        self.nonlin = self.activation if nonlin is True else nonlin
+
+    def __call__(self, x: Any) -> Value:
+        x = [x] if isinstance(x, Value) else list(x)
+        if len(x) != len(self.w):
+            raise ValueError(f"this neuron has {len(self.w)} inputs, and was given {len(x)}")
+        act = sum((wi * xi for wi, xi in zip(self.w, x, strict=True)), self.b)
+        return apply(self.nonlin, act) if self.nonlin else act
+
+    def parameters(self) -> list[Value]:
+        return [*self.w, self.b]
+
+    def __repr__(self) -> str:
+        kind = {"relu": "ReLU", False: "Linear"}.get(self.nonlin, str(self.nonlin).capitalize())
+        return f"{kind}Neuron({len(self.w)})"
+
+
+class Layer(Module):
+    """nout neurons side by side: nin inputs to a list of nout Values, or to one bare Value.
+
+    kwargs go to each neuron, such as nonlin="relu".
+    """
+
+    neuron = Neuron
+
+    def __init__(self, nin: int, nout: int, **kwargs: Any):
+        self.neurons = [self.neuron(nin, **kwargs) for _ in range(nout)]
+
+    def __call__(self, x: Any) -> Any:
+        out = [n(x) for n in self.neurons]
+        return out[0] if len(out) == 1 else out
+
+    def parameters(self) -> list[Value]:
+        return [p for n in self.neurons for p in n.parameters()]
+
+    def __repr__(self) -> str:
+        return f"Layer of [{', '.join(map(str, self.neurons))}]"
+
+
+class MLP(Module):
+    """Layers in a row: nin inputs, then layers of nouts[0], nouts[1], ... neurons.
+
+    kwargs go to each neuron. With linear_output, the last layer has no activation.
+    """
+
+    layer, linear_output = Layer, False
+
+    def __init__(self, nin: int, nouts: Sequence[int], **kwargs: Any):
+        each = [dict(kwargs) for _ in nouts]
+        if self.linear_output:
+            each[-1]["nonlin"] = False
+        sizes = [nin, *nouts]
+        self.layers = [self.layer(*sizes[i : i + 2], **kw) for i, kw in enumerate(each)]
+
+    def __call__(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def parameters(self) -> list[Value]:
+        return [p for layer in self.layers for p in layer.parameters()]
+
+    def __repr__(self) -> str:
+        return f"MLP of [{', '.join(map(str, self.layers))}]"
+
+
+def draw_network(model: MLP, format: str = "svg"):
+    """A graphviz.Digraph of model, folded: a circle for each neuron, an edge for each weight.
+
+    Blue edges are positive weights, red ones negative; the wider, the larger. A neuron's
+    activation stands in its circle. Raises ValueError if there are more than 1000 weights.
+    """
+    import graphviz
+
+    weights = sum(len(n.w) for layer in model.layers for n in layer.neurons)
+    if weights > 1000:
+        raise ValueError(f"draw_network: {weights} weights are too many to be told apart")
+    dot = graphviz.Digraph(
+        format=format,
+        graph_attr=dict(rankdir="LR", ranksep="1.2", nodesep="0.1", splines="line"),
+        node_attr=dict(fontname="Courier", fontsize="9", shape="circle", width="0.45"),
+        edge_attr=dict(arrowhead="none"),
+    )
+    below = [f"x{i + 1}" for i in range(len(model.layers[0].neurons[0].w))]
+    for depth, layer in enumerate(model.layers):
+        above = [f"{depth}.{i}" for i in range(len(layer.neurons))]
+        for name, neuron in zip(above, layer.neurons, strict=True):
+            dot.node(name, neuron.nonlin or "+", style="filled", fillcolor="#e8eefc")
+            for source, w in zip(below, neuron.w, strict=True):
+                color = "#1f77b4" if w.data > 0 else "#d62728"
+                dot.edge(source, name, color=color, penwidth=f"{0.3 + 2 * abs(w.data):.2f}")
+        below = above
+    return dot
+
+
+nn = ModuleType(f"{__name__}.nn", "Networks of ReLU neurons with a linear output, biases at 0.")
+engine = ModuleType(f"{__name__}.engine", "Value, under the name that it has elsewhere.")
+relu_neuron = type("Neuron", (Neuron,), {"activation": "relu", "random_bias": False})
+relu_layer = type("Layer", (Layer,), {"neuron": relu_neuron})
+relu_mlp = type("MLP", (MLP,), {"layer": relu_layer, "linear_output": True})
+for cls in (relu_neuron, relu_layer, relu_mlp):
+    cls.__module__ = nn.__name__
+vars(nn).update(Module=Module, Neuron=relu_neuron, Layer=relu_layer, MLP=relu_mlp, Value=Value)
+vars(engine).update(Value=Value)
+sys.modules |= {nn.__name__: nn, engine.__name__: engine}
