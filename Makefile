@@ -1,0 +1,69 @@
+# The verbs of this project: `make help` lists them. Plain sh and GNU make 3.81, which is macOS's own, will do.
+
+PYTHON = python3
+EMACS = emacs
+ARGS =
+
+python = .venv/bin/python
+another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
+
+.PHONY: all test tangle images check help clean .ready .venv .python
+.NOTPARALLEL:
+
+all: images ## what plain `make` does: set up, tangle, draw, refresh every result
+
+test: .ready ## set up, then run every test; ARGS="-k name" goes to pytest
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m pytest $(ARGS)
+
+# Emacs compares its version itself: one that is too old, or that gives no answer, counts as not installed.
+tangle: ## write micrograd.py: with Emacs where it is installed, else with literate.py
+	@answer='(princ (if (version<= "28.2" emacs-version) "new enough" "too old"))'; \
+	if [ "$$("$(EMACS)" -Q --batch --eval "$$answer" 2>/dev/null </dev/null)" = "new enough" ]; then \
+		echo "Tangling with Emacs" && \
+		"$(EMACS)" -Q --batch -l tangle.el -f literate-tangle-batch; \
+	else \
+		echo "Tangling with literate.py, since there is no Emacs from 28.2 on" && \
+		if [ -x $(python) ]; then $(python) literate.py tangle; \
+		else $(MAKE) --no-print-directory .python && "$(PYTHON)" literate.py tangle; fi; \
+	fi
+
+images: .ready ## run README.org: tangle it, draw every figure, refresh every result
+	@$(python) literate.py run
+
+check: .ready ## change nothing; say what is not what README.org makes
+	@$(python) literate.py check
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "PYTHON=/path/to/python3 chooses the Python that .venv is made from (make clean first)."
+	@echo "EMACS=/path/to/emacs chooses the Emacs that tangles."
+
+clean: ## remove .venv and every cache; committed files stay
+	rm -rf .venv .literate.stamp .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build micrograd.egg-info __pycache__ tests/__pycache__
+
+# .venv keeps a copy of the requirements.txt that it was made from, put there last: it is made again when the two
+# differ, or when an interruption left no copy. Content decides: a fresh clone has arbitrary file times.
+.ready:
+	@{ [ -x $(python) ] && cmp -s requirements.txt .venv/requirements.txt; } || \
+		$(MAKE) --no-print-directory .venv
+
+.venv: .python
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "make: $(PYTHON) -m venv is not installed: install the package python3-venv" \
+			"(apt-get install python3-venv), or $(another)" >&2; exit 1; }
+	@echo "Setting up .venv from requirements.txt; the first time takes some minutes"
+	@"$(PYTHON)" -m venv --clear .venv
+	@cp requirements.txt .venv/installing.txt
+	@$(python) -m pip install --disable-pip-version-check -r .venv/installing.txt
+	@if [ -x .venv/bin/graphviz-pure ]; then ln -sf graphviz-pure .venv/bin/dot; \
+		else command -v dot >/dev/null || \
+			echo "make: no dot: install Graphviz (apt-get install graphviz) before drawing" >&2; fi
+	@mv .venv/installing.txt .venv/requirements.txt
+
+.python:
+	@command -v "$(PYTHON)" >/dev/null || \
+		{ echo "make: $(PYTHON) is not installed: install it, or $(another)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info[:2]; sys.exit(v < (3, 10) and \
+		"make: $(PYTHON) is Python %d.%d, which is too old: $(another)" % v)'
