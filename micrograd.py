@@ -33,6 +33,10 @@ def add(a, b):
     return a + b, (1.0, 1.0)
 
 
+def sub(a, b):
+    return a - b, (1.0, -1.0)
+
+
 def mul(a, b):
     return a * b, (b, a)
 
@@ -71,7 +75,7 @@ def is_zero(a):
 def power(a, b):
     p = raised(a, b)
     to_base = where(is_zero(b), False, b * raised(a, b - 1))
-    to_exponent = where(is_zero(a) & (b >= 0), False, p * call(math.log, a))
+    to_exponent = where(is_zero(a) & (b >= 0), 0.0, p * call(math.log, a))
     return p, (to_base, to_exponent)
 
 
@@ -109,13 +113,18 @@ def relu(a):
     return where(a < 0, 0.0, a), (where(a <= 0, False, 1.0),)
 
 
+def absolute(a):
+    return where(a <= 0, 0.0 - a, a), (where(a < 0, -1.0, where(a > 0, 1.0, 0.0)),)
+
+
 def sigmoid(a):
     s = divide(1.0, 1 + call(math.exp, -a))
     return s, (s * (1 - s),)
 
 
-RULES: dict[str, Callable[..., tuple]] = {"+": add, "*": mul, "/": div, "**": power}
-RULES |= {rule.__name__: rule for rule in (exp, log, tanh, relu, sigmoid)}
+RULES: dict[str, Callable[..., tuple]] = {"+": add, "-": sub, "*": mul, "/": div, "**": power}
+RULES |= {"exp": exp, "log": log, "tanh": tanh, "sigmoid": sigmoid, "relu": relu}
+RULES["abs"] = absolute
 
 
 def number(x: Any) -> float:
@@ -151,8 +160,8 @@ class Value:
     _op: the operator that did it, a key of RULES.
 
     + - * / ** take Values and numbers on either side, and every other rule is a method:
-    exp(), log(), tanh(), relu(), sigmoid(). Values and gradients are those of PyTorch's float64
-    scalars, inf and nan included. Raises TypeError for anything but one real number.
+    exp(), log(), tanh(), sigmoid(), relu(), abs(). Values and gradients are those of PyTorch's
+    float64 scalars, inf and nan included. Raises TypeError for anything but one real number.
     """
 
     __slots__ = ("data", "grad", "label", "_prev", "_op", "_local", "__weakref__")
@@ -165,6 +174,7 @@ class Value:
         self._local = _local or (RULES[_op](*map(float, _children))[1] if _children else ())
 
     __add__, __radd__ = infix("+")
+    __sub__, __rsub__ = infix("-")
     __mul__, __rmul__ = infix("*")
     __truediv__, __rtruediv__ = infix("/")
     __pow__, __rpow__ = infix("**")
@@ -174,14 +184,8 @@ class Value:
     def __neg__(self) -> "Value":
         return -1 * self
 
-    def __sub__(self, other: Any) -> "Value":
-        return self + -other
-
-    def __rsub__(self, other: Any) -> "Value":
-        return other + -self
-
     def __abs__(self) -> "Value":
-        return self.relu() + (-self).relu()
+        return apply("abs", self)
 
     def __getattr__(self, name: str) -> Callable[[], "Value"]:
         if name in RULES:
@@ -257,7 +261,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int =
     )
     name = {v: str(i) for i, v in enumerate(nodes)}
     for v in nodes:
-        label = "".join("\\" + ch if ch in '\\|{}<>" ' else ch for ch in v.label)
+        label = v.label.translate(ESCAPES)
         rows = [label] * (label != "") + [f"data {short(v.data)}", f"grad {short(v.grad)}"]
         record = "|".join(rows)
         dot.node(name[v], record if rankdir == "LR" else f"{{{record}}}", shape="record")
@@ -269,6 +273,9 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int =
     return dot
 
 
+ESCAPES = {ord(ch): "\\" + ch for ch in '\\|{}<>" '} | {ord("&"): "&amp;", ord("\n"): "\\n"}
+
+
 def short(x: float) -> str:
     """x for a drawing: four decimals, or a power of ten where those would not do."""
     return f"{x:.4f}" if x == 0 or 1e-3 <= abs(x) < 1e7 or not math.isfinite(x) else f"{x:.3e}"
@@ -278,7 +285,7 @@ def notebook_svg(root: Value) -> str | None:
     """The drawing of root for a notebook, or None, so that its text is shown instead."""
     try:
         return draw_dot(root, limit=200).pipe(encoding="utf-8")
-    except (ImportError, RuntimeError, ValueError):  # no graphviz; no dot; too large
+    except Exception:  # no graphviz, no dot, too large: no reason to show nothing
         return None
 
 
