@@ -198,7 +198,7 @@ def test_a_plain_number_on_either_side_is_a_constant(op, n, on_the_left):
 SUBNORMAL = [(1e-309, 0.0), (1e-309, 1e-5), (-1e-310, 0.0), (-1e-310, 1e-5), (5e-324, 0.0)]
 
 
-@pytest.mark.xfail(strict=True, reason="1/b is too large for a float; README.org says so, ch. 2")
+@pytest.mark.xfail(strict=True, reason="1/b is too large for a float, as chapter 2 says")
 @pytest.mark.parametrize("b, upstream", SUBNORMAL)
 def test_gradients_through_a_subnormal_divisor_agree(b, upstream):
     """A local derivative is stored as a number. PyTorch divides the gradient by b instead."""

@@ -1,0 +1,675 @@
+"""Tangle, run and check a literate document such as README.org, without Emacs.
+
+    python literate.py tangle [DOCUMENT]         write the program that the document contains
+    python literate.py run [--force] [DOCUMENT]  run its Python blocks: refresh all
+    python literate.py check [DOCUMENT]          run them and show what differs; change nothing
+
+The document is written in a small part of Org. The rest is refused, by `DOCUMENT:LINE: what is
+wrong; what to do` and exit status 1. No file is changed unless everything went well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import difflib
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+HERE = Path(__file__).resolve()
+IMAGES = "images"
+STAMP = ".literate.stamp"
+CONTROL = r"[^\n -~\xa0-\U0010ffff]"
+LINES_IN_EXAMPLE = 10  # Org's `org-babel-min-lines-for-block-output`
+
+
+class DocumentError(Exception):
+    """What is wrong at a `line` of the document; `trace` is Python's traceback, if any."""
+
+    def __init__(self, line: int, message: str, trace: str = "") -> None:
+        super().__init__(message)
+        self.line = line
+        self.trace = trace
+
+
+# Parsing: a document is a list of elements, whose texts add up to it.
+
+
+@dataclass(frozen=True)
+class Element:
+    """Whole lines: their `kind` (of GRAMMAR), the number of the first `line`, their `text`."""
+
+    kind: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Block(Element):
+    """A source block: its `language`, and its header arguments by name, without the colon."""
+
+    language: str
+    args: dict[str, str]
+
+    @property
+    def code(self) -> str:
+        """The code in it. Org keeps a comma before lines which it might take for its own."""
+        body = self.text.split("\n", 1)[1].rsplit("#+end_src", 1)[0]
+        return re.sub(r"^([ \t]*,*),(?=\*|#\+)", r"\1", body, flags=re.MULTILINE)
+
+    @property
+    def runs(self) -> bool:
+        return self.language == "python"
+
+    @property
+    def results(self) -> str:
+        """What a run leaves below it: `output`, `file` (a figure) or `silent` (nothing)."""
+        return self.args["results"] if self.runs else "silent"
+
+
+def block_of(kind: str, inside: str) -> str:
+    return rf"\#\+begin_{kind}(?![^ \n]).*\n(?:(?!{inside}).*\n)*\#\+end_{kind}[ ]*\n"
+
+
+ORG_LINE = r"\*+[ ]|[ \t]*\#\+(?i:begin|end)_"  # what a block can hold only after a comma
+QUOTE = block_of("quote", r"\*+[ ]|[ ]*[#:]")
+EXAMPLE = block_of("example", ORG_LINE)
+GRAMMAR = re.compile(
+    rf"""
+      (?P<blank>   (?:[ ]*\n)+ )
+    | (?P<src>     {block_of("src", ORG_LINE)} )
+    | (?P<example> {EXAMPLE} )
+    | (?P<quote>   {QUOTE} )
+    | (?P<result>  \#\+RESULTS:[ ]*\n
+                   (?: {EXAMPLE} | \[\[.*\n | (?::[ ].*\n)* ) (?=[ ]*\n|\Z) )
+    | (?P<heading> \*{{1,6}}[ ].*\n )
+    | (?P<drawer>  :PROPERTIES:[ ]*\n:CUSTOM_ID:[ ]+\S+[ ]*\n:END:[ ]*\n(?=[ ]*\n|\Z) )
+    | (?P<html>    (?:\#\+HTML:.*\n)+ )
+    | (?P<keyword> \#\+(?:title|options|property|startup):.*\n )
+    | (?P<comment> (?:\#[ ].*\n)+ )
+    | (?P<table>   (?:[ ]*\|.*\n)+ )
+    | (?P<text>    (?:(?![ ]*(?:\n|\||:|\#\+|\#[ \n]|-{{5}})|\*+[ ]).+\n)+ )
+    """,
+    re.VERBOSE,
+)
+
+# Why no element begins with a line: the first of these that the line matches.
+NO_ELEMENT = {
+    r"#\+begin_(src|example|quote)\b": "is not closed; add #+end_… (comma before Org inside)",
+    r"(?i)#\+begin": "would vanish; use #+begin_src, example or quote, or #+HTML: lines",
+    r"(?i)#\+end": "ends nothing; remove it",
+    r"#\+RESULTS:": "needs `: ` lines, an example or a link, and then a blank line",
+    r"#\+": "is unknown; known: title, options, property, startup, HTML, RESULTS",
+    r"[ ]+#\+": "is indented; begin it in the first column",
+    r":PROPERTIES:": "needs one line `:CUSTOM_ID: name`, then `:END:`, then a blank line",
+    r"[ ]*:": "belongs to no result or drawer; use #+begin_example",
+    r"[ ]*#": "would be shown; write `# comment` in the first column",
+    r"\*": "is too deep a heading; use six stars at most",
+    r"": "is no Org known here; use a heading",
+}
+
+# What a sentence may not hold, since it is shown as it stands, or not at all.
+NO_TEXT = {
+    r"\t": "a tab; use blanks",
+    r"\[fn:": "a footnote; write it into the text",
+    r"\[cite[/:]": "a citation; write a link",
+    r"\{\{\{": "a macro; write what it stands for",
+    r"<<[^<>\n]+>>": "a target; give a heading a CUSTOM_ID and link to that",
+    r"\b(?:src|call)_\w+[\[({]": "code that runs in a sentence; use a block",
+    r"\\[(\[]|\\[a-zA-Z]{2,}": "LaTeX; use Unicode characters or a figure",
+    r"\$[^$\s][^$\n]*\$": "LaTeX between dollars; use Unicode characters or a figure",
+    r"@@": "an export snippet; use #+HTML: lines",
+    r"\\\\[ ]*$": "a forced line break; begin a new paragraph",
+    r"^[ ]*(?:[-+]|\d+[.)])[ ]\[[ xX-]\]": "a checkbox; use words",
+    r"\[(?:\d*/\d*|\d*%)\]": "a counter; use words",
+    r"\[#[A-Z]\]": "a priority; leave it out",
+    r"\[\[": "a link that does not end on its line; end it there",
+}
+VERBATIM = re.compile(
+    r"(?<![^\s\-({'\"|])([~=])(?=\S)(?:.|\n(?!\n))*?(?<=\S)\1(?![^\s\-.,:;!?'\")}\[\\|])"
+)
+LINK = re.compile(r"\[\[([^][\n]+)\](?:\[([^][]+)\])?\]")
+SENTENCES = ("text", "table", "heading", "quote")
+ARGUMENTS = (":tangle", ":exports", ":results", ":session", ":eval")
+EXPORTS = {"silent": ("code",), "output": ("both", "results"), "file": ("both", "results")}
+SESSION = "#+property: header-args:python :session"
+
+
+def parse(text: str) -> list[Element]:
+    """The elements of a document. Raises DocumentError at the first thing not known here."""
+    if found := re.search(CONTROL, text.replace("\t", " ")):
+        line = text.count("\n", 0, found.start()) + 1
+        raise DocumentError(line, f"{found[0]!r} is a control character; leave it out")
+    if not text.endswith("\n"):
+        raise DocumentError(text.count("\n") + 1, "the last line does not end; add a newline")
+    elements: list[Element] = []
+    start, line = 0, 1
+    while start < len(text):
+        found = GRAMMAR.match(text, start)
+        if not found:
+            wrong = text[start:].split("\n", 1)[0]
+            why = next(why for pattern, why in NO_ELEMENT.items() if re.match(pattern, wrong))
+            raise DocumentError(line, f"`{wrong[:50]}` {why}")
+        kind = str(found.lastgroup)
+        read = read_block if kind == "src" else Element
+        elements.append(read(kind, line, found[0]))
+        start = found.end()
+        line += found[0].count("\n")
+    check_elements(elements)
+    return elements
+
+
+def read_block(kind: str, line: int, text: str) -> Block:
+    """The source block that begins at `line`. Raises DocumentError for a wrong header."""
+    header = text.split("\n", 1)[0]
+    found = re.fullmatch(r"#\+begin_src ([a-z][\w-]*)((?: +\S+ +[^\s:]\S*)*) *", header)
+    if not found:
+        raise DocumentError(line, f"`{header[:50]}` needs a language and :argument value pairs")
+    language, words = found[1], found[2].split()
+    for name in words[::2]:
+        if name not in ARGUMENTS or words[::2].count(name) > 1:
+            message = f"is unknown or there twice; use {', '.join(ARGUMENTS)}, once each"
+            raise DocumentError(line, f"header argument {name} {message}")
+    args = {words[i][1:]: words[i + 1] for i in range(0, len(words), 2)}
+    block = Block(kind, line, text, language, args)
+    results, exports = block.args.get("results"), block.args.get("exports")
+    if not block.runs:
+        if block.args.get("eval") != "no" or exports != "code" or results:
+            raise DocumentError(
+                line, f"{language} never runs here; write :eval no :exports code"
+            )
+        return block
+    if "eval" in block.args:
+        raise DocumentError(line, "every Python block runs; leave :eval out")
+    if results not in EXPORTS or exports not in EXPORTS[results]:
+        kinds = "; ".join(f":results {r} :exports {' or '.join(e)}" for r, e in EXPORTS.items())
+        given = f":results {results or '(missing)'} :exports {exports or '(missing)'}"
+        raise DocumentError(line, f"{given} is unknown, or contradicts itself; write {kinds}")
+    if "tangle" in block.args and results != "silent":
+        raise DocumentError(line, "a tangled block shows no result; write :results silent")
+    if "\t" in text:
+        line += text.split("\t")[0].count("\n")
+        raise DocumentError(line, "a tab in Python code; use blanks")
+    return block
+
+
+def check_elements(elements: list[Element]) -> None:
+    """Raise DocumentError for what no element tells alone: neighbours, session, sentences."""
+    session = ""
+    above = before = Element("", 0, "")
+    for element in elements:
+        if element.text.startswith("#+property:"):
+            found = re.fullmatch(re.escape(SESSION) + r" (\w+) *\n", element.text)
+            if not found:
+                raise DocumentError(element.line, f"unknown property; write `{SESSION} NAME`")
+            session = found[1]
+        if isinstance(element, Block) and element.runs:
+            if not session or element.args.get("session", session) != session:
+                message = f"Python blocks share one session; write `{SESSION} NAME` above them"
+                raise DocumentError(element.line, f"{message}, and no other")
+        if element.kind == "result":
+            if not shows_result(above) or before.text != "\n":
+                message = "a result needs its block, one blank line above; remove it"
+                raise DocumentError(element.line, message)
+        if shows_result(before) and element.kind != "blank":
+            raise DocumentError(element.line, "not part of the block above; add a blank line")
+        if element.kind == "drawer" and before.kind != "heading":
+            raise DocumentError(element.line, "a drawer without a heading above; move it")
+        if element.kind in SENTENCES:
+            check_sentences(element)
+        above, before = before, element
+
+
+def shows_result(element: Element) -> bool:
+    return isinstance(element, Block) and element.results != "silent"
+
+
+def check_sentences(element: Element) -> None:
+    def fail(start: int, message: str) -> None:
+        line = element.line + plain.count("\n", 0, start)
+        raise DocumentError(line, f"`{plain[start:].split(chr(10))[0][:50]}` {message}")
+
+    plain = without_code(element.text)
+    for link in LINK.finditer(plain):
+        if not re.match(r"file:[^/~]|#|https?://|mailto:", link[1]):
+            fail(link.start(), "is no link known here; use file:PATH, #CUSTOM_ID or https://…")
+        if re.search(r"\.(svg|png|jpe?g|gif)$", link[2] or ""):
+            fail(link.start(), "is a link named like an image; change its text")
+    # Links are blanked out, but for their text, so that all offsets stay.
+    plain = LINK.sub(lambda link: (link[2] or "").rjust(len(link[0]), "x"), plain)
+    for pattern, what in NO_TEXT.items():
+        if found := re.search(pattern, plain, re.MULTILINE):
+            fail(found.start(), f"is {what}")
+
+
+def without_code(text: str) -> str:
+    """The text with blanks in place of each ~code~ and =verbatim=."""
+    return VERBATIM.sub(lambda code: re.sub(r"[^\n]", "x", code[0]), text)
+
+
+def load(document: Path) -> list[Element]:
+    """The elements of a file. Raises DocumentError."""
+    try:
+        text = document.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise DocumentError(line, "not UTF-8; save the document as UTF-8") from None
+    elements = parse(text)
+    targets(elements, document)
+    return elements
+
+
+# Tangling: a file is the code of its blocks, two blank lines between them.
+
+
+def targets(elements: list[Element], document: Path) -> dict[str, list[Block]]:
+    """The blocks of each file to tangle. Raises DocumentError for a file it must not write."""
+    root = document.parent.resolve()
+    found: dict[str, list[Block]] = {}
+    for block in elements:
+        if isinstance(block, Block) and "tangle" in block.args:
+            name = block.args["tangle"]
+            path = (root / name).resolve()
+            if root not in path.parents or os.path.normpath(name) != name or name[0] in "/~":
+                message = f":tangle {name} is outside the repository; name a plain path inside"
+                raise DocumentError(block.line, message)
+            same = path.exists() and path.samefile(document)
+            if same or path.is_dir() or name in ("yes", "no"):
+                message = f":tangle {name} cannot be written; name another file, or none"
+                raise DocumentError(block.line, message)
+            found.setdefault(name, []).append(block)
+    return found
+
+
+def tangle(elements: list[Element], document: Path) -> dict[str, bytes]:
+    """The bytes of each file to tangle, by its path from the document's folder."""
+    return {
+        name: ("\n\n\n".join(bare(block) for block in blocks) + "\n").encode()
+        for name, blocks in targets(elements, document).items()
+    }
+
+
+def bare(block: Block) -> str:
+    """A block's code without the blank lines around it."""
+    return re.sub(r"\A(?:[ \t]*\n)+|\s+\Z", "", block.code)
+
+
+# Running: in a process of its own, in a folder of its own.
+
+
+@dataclass
+class Made:
+    """What a run made: results by their block's line, figures by their path from the folder."""
+
+    results: dict[int, str] = field(default_factory=dict)
+    figures: dict[str, bytes] = field(default_factory=dict)
+
+
+def execute(elements: list[Element], document: Path) -> Made:
+    """Run every Python block, in order. Raises DocumentError where one fails."""
+    from tqdm import tqdm  # here, so that tangling needs nothing but Python
+
+    blocks = [block for block in elements if isinstance(block, Block) and block.runs]
+    made = Made()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="literate-")))
+        stage = folder / "stage"
+        (stage / IMAGES).mkdir(parents=True)
+        text = "".join(element.text for element in elements)
+        write({document.name: text.encode(), **tangle(elements, document)}, stage)
+        printed = stack.enter_context(open(folder / "printed", "w+b"))
+        reports = stack.enter_context(child(stage, document.name, printed))
+        bar = tqdm(total=len(blocks), desc=document.name, leave=False, disable=None)
+        stack.enter_context(bar)
+        start = 0
+        for block in blocks:
+            report = json.loads(reports.readline() or "null")
+            if report is None:
+                raise DocumentError(block.line, "this block ended the Python process")
+            if "error" in report:
+                raise DocumentError(report["line"], report["error"], report["trace"])
+            output = os.pread(printed.fileno(), report["end"] - start, start)
+            start = report["end"]
+            if block.results == "output":
+                made.results[block.line] = format_output(block, output)
+            if block.results == "file":
+                made.results[block.line] = format_figure(block, report["value"], stage)
+            bar.update()
+        for path in sorted((stage / IMAGES).rglob("*")):
+            if path.is_file():
+                made.figures[path.relative_to(stage).as_posix()] = path.read_bytes()
+    return made
+
+
+def format_output(block: Block, output: bytes) -> str:
+    """The lines below `#+RESULTS:` for what a block printed, exactly as Emacs writes them."""
+    text = output.decode(errors="backslashreplace").rstrip(" \n")
+    lines = text.split("\n")
+    if not text:
+        raise DocumentError(block.line, "it printed nothing; print, or write :results silent")
+    if wrong := re.search(CONTROL, text):
+        raise DocumentError(block.line, f"it printed {wrong[0]!r}, unfit for Org; leave it out")
+    if len(lines) < LINES_IN_EXAMPLE:
+        return "".join(f": {line}\n" for line in lines)
+    if any(re.match(r"[ ]*,+(\*|#\+)", line) for line in lines):
+        raise DocumentError(block.line, "it printed `,*` or `,#+`, which GitHub alters; do not")
+    lines = [re.sub(r"^([ ]*)(\*|#\+)", r"\1,\2", line) for line in lines]
+    return "\n".join(["#+begin_example", *lines, "#+end_example\n"])
+
+
+def format_figure(block: Block, value: str, stage: Path) -> str:
+    if not re.fullmatch(rf"{IMAGES}/[\w.-]+", value) or not (stage / value).is_file():
+        message = f"the last value is {value}; let it be the path of a figure in {IMAGES}/"
+        raise DocumentError(block.line, message)
+    return f"[[file:{value}]]\n"
+
+
+@contextlib.contextmanager
+def child(stage: Path, name: str, out: IO[bytes]) -> Iterator[IO[str]]:
+    """A Python process that runs the blocks of `name` in `stage`. Gives its reports.
+
+    It leads a session of its own, to be ended together with all processes that it has started.
+    """
+    near = os.path.dirname(sys.executable)
+    path = os.pathsep.join([near, os.environ.get("PATH", os.defpath)])
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, str(HERE), "serve", name, str(writing)],
+        cwd=stage,
+        env={**os.environ, "PATH": path, "PYTHONUTF8": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        pass_fds=[writing],
+        start_new_session=True,
+    )
+    os.close(writing)
+    try:
+        with os.fdopen(reading, encoding="utf-8") as reports:
+            yield reports
+    finally:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def serve(name: str, descriptor: int) -> None:
+    """The child: run the blocks of the document `name`, and report on each, until one fails."""
+    os.set_inheritable(descriptor, False)
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main  # where pickle looks
+    sys.path[0] = os.getcwd()
+    sys.argv = [""]
+    with os.fdopen(descriptor, "w", buffering=1, encoding="utf-8") as reports:
+        for block in parse(Path(name).read_text("utf-8")):
+            if isinstance(block, Block) and block.runs:
+                report = run_block(block, name, main.__dict__)
+                sys.stdout.flush()
+                report["end"] = os.lseek(1, 0, os.SEEK_CUR)  # where its output ends
+                reports.write(json.dumps(report) + "\n")
+                if "error" in report:
+                    break
+
+
+def run_block(block: Block, name: str, namespace: dict[str, Any]) -> dict[str, Any]:
+    """Run a block as lines of the file `name`. Gives its last value, or the error."""
+    value = None
+    try:
+        tree = ast.parse("\n" * block.line + block.code, name)
+        last = tree.body[-1] if tree.body else None
+        if block.results == "file" and isinstance(last, ast.Expr):
+            tree.body.pop()
+        exec(compile(tree, name, "exec", dont_inherit=True), namespace)
+        if block.results == "file" and isinstance(last, ast.Expr):
+            value = eval(compile(ast.Expression(last.value), name, "eval"), namespace)
+    except BaseException as error:
+        frames = error.__traceback__
+        while frames and frames.tb_frame.f_code.co_filename != name:
+            frames = frames.tb_next
+        line = frames.tb_lineno if frames else getattr(error, "lineno", None) or block.line
+        trace = "".join(traceback.format_exception(type(error), error, frames))
+        what = traceback.format_exception_only(type(error), error)[-1].strip()
+        return {"error": what, "line": line, "trace": trace}
+    return {"value": str(value)}
+
+
+def with_results(elements: list[Element], results: dict[int, str]) -> str:
+    """The document's text with these results, by block's line, in place of those it has."""
+    parts: list[str] = []
+    owner = 0
+    for element in elements:
+        if element.kind == "result" and owner in results:
+            parts.pop()  # the blank line above, which came with the new result
+            continue
+        parts.append(element.text)
+        if isinstance(element, Block):
+            owner = element.line
+            if owner in results:
+                parts.append(f"\n#+RESULTS:\n{results[owner]}")
+    return "".join(parts)
+
+
+# Checking: each function gives texts that say what is wrong.
+
+
+def differences(elements: list[Element], document: Path, made: Made) -> list[str]:
+    """A text for each result, figure, tangled file and link that is not as it should be."""
+    found = []
+    present: dict[int, str] = {}
+    for i, element in enumerate(elements):
+        if element.kind == "result":
+            present[elements[i - 2].line] = element.text.split("\n", 1)[1]
+    for line, result in made.results.items():
+        found += difference(f"{document.name}:{line}: the result", present.get(line), result)
+    drawn = {result[7:-3]: f"{document.name}:{line}: " for line, result in made.results.items()}
+    for name, data in made.figures.items():
+        found += difference(drawn.get(name, "") + name, read(document.parent / name), data)
+    for name, data in tangle(elements, document).items():
+        old = read(document.parent / name)
+        line = origin(targets(elements, document)[name], old or b"", data)
+        found += difference(f"{document.name}:{line}: {name}", old, data)
+    return found + check_links(elements, document, set(made.figures))
+
+
+def difference(head: str, old: str | bytes | None, new: str | bytes) -> list[str]:
+    """Nothing, or the lines that differ, below a line that begins with `head`."""
+    if old == new:
+        return []
+    if old is None:
+        return [f"{head} is missing; run the document"]
+    before, after = (
+        (side if isinstance(side, str) else side.decode(errors="backslashreplace")).splitlines()
+        for side in (old, new)
+    )
+    lines = list(difflib.unified_diff(before, after, "is", "should be", lineterm=""))
+    more = [f"... and {len(lines) - 30} lines more"] if len(lines) > 30 else []
+    return ["\n".join([f"{head} differs", *(line[:160] for line in lines[:30]), *more])]
+
+
+def origin(blocks: list[Block], old: bytes, new: bytes) -> int:
+    """The document's line for the first line in which a tangled file differs."""
+    row = len(os.path.commonprefix([old.splitlines(), new.splitlines()]))
+    for block in blocks:
+        rows = bare(block).count("\n") + 1
+        if row < rows + 2:
+            skipped = block.code[: block.code.find(bare(block))].count("\n")
+            return block.line + 1 + skipped + min(row, rows - 1)
+        row -= rows + 2
+    return blocks[-1].line
+
+
+def links(elements: list[Element]) -> list[tuple[int, str]]:
+    """The line and the target, `#name` or `file:path`, of each link inside the repository."""
+    return [
+        (element.line + plain.count("\n", 0, link.start()), link[1])
+        for element in elements
+        if element.kind in (*SENTENCES, "result")
+        for plain in [without_code(element.text)]
+        for link in LINK.finditer(plain)
+        if link[1].startswith(("#", "file:"))
+    ]
+
+
+def anchors(elements: list[Element]) -> dict[int, str]:
+    """The anchor that GitHub gives to each heading, by the heading's line."""
+    found: dict[int, str] = {}
+    slugs: list[str] = []
+    for element in elements:
+        if element.kind == "heading" or element.text.startswith("#+title:"):
+            text = element.text.split(" ", 1)[1].strip().lower()
+            text = LINK.sub(lambda link: link[2] or link[1], text)
+            text = re.sub(r"(?<!\S)([~=*/+_])(\S|\S.*?\S)\1(?=\W|$)", r"\2", text)
+            slug = re.sub(r"[^\w\- ]|-{2,3}", "", text).replace(" ", "-")
+            found[element.line] = slug + (f"-{slugs.count(slug)}" if slug in slugs else "")
+            slugs.append(slug)
+    return found
+
+
+def check_links(elements: list[Element], document: Path, drawn: set[str]) -> list[str]:
+    """Links that lead nowhere, anchors that are not GitHub's, figures that nothing draws."""
+    found = []
+    slugs = anchors(elements)
+    names = set()
+    for i, element in enumerate(elements):
+        if element.kind == "drawer":
+            name, slug = element.text.split()[2], slugs[elements[i - 1].line]
+            names.add("#" + name)
+            if name != slug:
+                message = f"CUSTOM_ID {name} is not the anchor on GitHub; write {slug}"
+                found.append(f"{document.name}:{element.line + 1}: {message}")
+    for line, target in links(elements):
+        path = target.removeprefix("file:")
+        if target not in names and path not in drawn and not (document.parent / path).exists():
+            found.append(f"{document.name}:{line}: the link to {target} is dead; correct it")
+    for file in sorted((document.parent / IMAGES).rglob("*")):
+        path = file.relative_to(document.parent).as_posix()
+        if file.is_file() and path not in drawn:
+            found.append(f"{path}: no block of {document.name} draws it; remove it")
+    return found
+
+
+# Files.
+
+
+def read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def write(files: dict[str, bytes], root: Path) -> list[str]:
+    """Write the files that differ, each in one step, once there is room for all."""
+    changed = [name for name, data in files.items() if read(root / name) != data]
+    ready: list[tuple[Path, Path]] = []
+    try:
+        for name in changed:
+            path = (root / name).resolve()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            ready.append((path.with_name(f".{path.name}.{os.getpid()}.tmp"), path))
+            ready[-1][0].write_bytes(files[name])
+            if path.exists():
+                shutil.copymode(path, ready[-1][0])
+        for temporary, path in ready:
+            os.replace(temporary, path)
+    finally:
+        for temporary, _ in ready:
+            temporary.unlink(missing_ok=True)
+    return changed
+
+
+def stamp(elements: list[Element], document: Path) -> bytes:
+    """A hash of all that a run depends on and all that it writes."""
+    root = document.parent
+    names = {path.relative_to(root).as_posix() for path in (root / IMAGES).rglob("*")}
+    names |= {document.name, *targets(elements, document)}
+    names |= {target[5:] for _, target in links(elements) if target[0] != "#"}
+    packages = {path.name for folder in sys.path for path in Path(folder).glob("*.dist-info")}
+    dot = shutil.which("dot", path=os.path.dirname(sys.executable)) or shutil.which("dot")
+    parts: list[Any] = [HERE.read_bytes(), sys.version, dot, sorted(packages)]
+    parts += [(name, read(root / name)) for name in sorted(names)]
+    return hashlib.sha256(repr(parts).encode()).hexdigest().encode() + b"\n"
+
+
+# Commands: each gives the exit status.
+
+
+def tangle_command(document: Path) -> int:
+    say_changed(write(tangle(load(document), document), document.parent), document)
+    return 0
+
+
+def run_command(document: Path, force: bool) -> int:
+    elements = load(document)
+    text = "".join(element.text for element in elements)
+    if not force and read(document.with_name(STAMP)) == stamp(elements, document):
+        say_changed([], document)
+        return 0
+    made = execute(elements, document)
+    if document.read_bytes().decode() != text:
+        raise DocumentError(1, "the document was edited during the run; run it again")
+    new = with_results(elements, made.results)
+    catch_signals(signal.SIG_IGN)  # all or nothing, and soon done
+    files = {**made.figures, **tangle(elements, document), document.name: new.encode()}
+    say_changed(write(files, document.parent), document)
+    write({STAMP: stamp(parse(new), document)}, document.parent)
+    return 0
+
+
+def say_changed(changed: list[str], document: Path) -> None:
+    print("\n".join(f"wrote {name}" for name in changed) or f"{document.name}: nothing changed")
+
+
+def check_command(document: Path) -> int:
+    elements = load(document)
+    made = execute(elements, document)
+    found = differences(elements, document, made)
+    counts = f"{len(made.results)} results, {len(made.figures)} files in {IMAGES}/"
+    print("\n\n".join(found) or f"{document.name}: all is as the document makes it ({counts})")
+    return 1 if found else 0
+
+
+def catch_signals(handler: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Tangle, run and check a literate document.")
+    parser.add_argument("verb", choices=["tangle", "run", "check"])
+    parser.add_argument("document", nargs="?", type=Path, default=HERE.with_name("README.org"))
+    parser.add_argument("--force", action="store_true", help="run, even if nothing has changed")
+    given = parser.parse_intermixed_args()
+    document = given.document
+    catch_signals(signal.default_int_handler)
+    try:
+        if given.verb == "tangle":
+            return tangle_command(document)
+        if given.verb == "run":
+            return run_command(document, given.force)
+        return check_command(document)
+    except DocumentError as error:
+        message, status = f"{error.trace}{document.name}:{error.line}: {error}", 1
+    except OSError as error:
+        message, status = f"{error.filename or document}: {error.strerror}", 1
+    except KeyboardInterrupt:
+        message, status = f"\n{document.name}: interrupted", 130
+    print(f"{message}; nothing was changed", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        serve(sys.argv[2], int(sys.argv[3]))
+    else:
+        sys.exit(main())

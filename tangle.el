@@ -1,0 +1,256 @@
+;;; tangle.el --- Tangle and run README.org in Emacs  -*- lexical-binding: t -*-
+
+;; In batch, from any folder, with the README.org that stands beside this file:
+;;
+;;   emacs -Q --batch -l tangle.el -f literate-tangle-batch   write the program
+;;   emacs -Q --batch -l tangle.el -f literate-run-batch      and run every block, as Org does
+;;
+;; While editing: README.org loads this file by itself, once you allow it to.  C-c C-v t writes
+;; the program, C-c C-c runs a block, from the first one on.  No other Org file is affected.
+
+;;; Code:
+
+(require 'org)
+(require 'ob-tangle)
+(require 'ob-python)
+
+(defvar literate-documents nil "The documents which stand beside a copy of this file.")
+
+(define-minor-mode literate-mode
+  "Tangle and run this Org buffer as literate.py does."
+  :lighter " Literate"
+  (when literate-mode
+    (setq-local org-src-preserve-indentation t
+                indent-tabs-mode nil
+                org-confirm-babel-evaluate nil
+                org-babel-python-command (literate--python))))
+
+(defun literate--python ()
+  "The command for this folder's Python."
+  (let ((own (expand-file-name ".venv/bin/python")))
+    (combine-and-quote-strings
+     (list (if (file-executable-p own) own
+             (or (executable-find "python3") "python"))))))
+
+(defun literate--fail (line format &rest arguments)
+  "Signal an error at LINE: FORMAT with its ARGUMENTS says what, what to do."
+  (user-error "%s:%d: %s" (file-name-nondirectory buffer-file-name) line
+              (apply #'format format arguments)))
+
+;; Tangling
+
+(defun literate--check ()
+  "Signal an error at the first block that is not closed, or whose header is wrong."
+  (let ((case-fold-search t) open)      ; the open block: (LINE . KIND)
+    (save-excursion
+      (goto-char (point-min))
+      (while (re-search-forward
+              "^[ \t]*#\\+\\(begin\\|end\\)_\\(src\\|example\\|quote\\)\\>\\(.*\\)$" nil t)
+        (let ((line (line-number-at-pos))
+              (begin (equal (downcase (match-string 1)) "begin"))
+              (kind (downcase (match-string 2)))
+              (header (match-string-no-properties 3)))
+          (cond ((and begin open) (literate--unclosed open))
+                (begin (setq open (cons line kind))
+                       (when (equal kind "src") (literate--check-header line header)))
+                ((not (equal kind (cdr open)))
+                 (if open (literate--unclosed open)
+                   (literate--fail line "#+end_%s without its beginning; remove it or add #+begin_%s"
+                                   kind kind)))
+                (t (setq open nil))))))
+    (when open (literate--unclosed open))))
+
+(defun literate--unclosed (open)
+  "Signal that the block OPEN has no end."
+  (literate--fail (car open) "#+begin_%s is not closed; add #+end_%s" (cdr open) (cdr open)))
+
+(defun literate--check-header (line header)
+  "Signal an error at LINE if the HEADER of a block has arguments unknown here."
+  (let ((words (cdr (split-string header))))
+    (while words
+      (let ((name (pop words)) (value (pop words)))
+        (unless (member name '(":tangle" ":exports" ":results" ":session" ":eval"))
+          (literate--fail line "unknown header argument %s; known are :tangle, :exports, %s"
+                          name ":results, :session and :eval"))
+        (unless (and value (not (string-prefix-p ":" value)))
+          (literate--fail line "header argument %s has no value or two; give it one" name))
+        (when (equal name ":tangle") (literate--check-target line value))))))
+
+(defun literate--check-target (line name)
+  "Signal an error at LINE unless NAME is a file inside the document's folder."
+  (let ((root (file-name-as-directory (file-truename default-directory)))
+        (file (file-truename (expand-file-name name))))
+    (unless (and (string-prefix-p root file)
+                 (equal name (file-relative-name (expand-file-name name))))
+      (literate--fail line ":tangle %s is outside the repository; name a plain path inside" name))
+    (when (or (member name '("yes" "no")) (file-directory-p file)
+              (file-equal-p file buffer-file-name))
+      (literate--fail line ":tangle %s cannot be written; name another file, or none" name))))
+
+(defun literate--targets ()
+  "The files that this document tangles to: a list of (NAME BODY ...), in order."
+  (let (targets)
+    (org-with-wide-buffer
+     (org-babel-map-src-blocks nil
+       (let* ((info (org-babel-get-src-block-info 'light))
+              (name (cdr (assq :tangle (nth 2 info)))))
+         (unless (member name '(nil "no"))
+           (unless (assoc name targets) (push (list name) targets))
+           (nconc (assoc name targets) (list (org-trim (nth 1 info) t)))))))
+    (nreverse targets)))
+
+(defun literate-tangle ()
+  "Write the files which this document tangles to, where they differ.
+Return the names of all."
+  (interactive)
+  (org-with-wide-buffer (literate--check))
+  (mapcar
+   (lambda (target)
+     (let ((text (concat (mapconcat #'identity (cdr target) "\n\n\n") "\n")))
+       (literate--write (file-truename (car target)) text)
+       (car target)))
+   (literate--targets)))
+
+(defun literate--write (file text)
+  "Let FILE hold TEXT.  Do it in one step, and only if it does not hold it already."
+  (let ((coding-system-for-read 'utf-8-unix) (coding-system-for-write 'utf-8-unix))
+    (if (and (file-exists-p file)
+             (equal text (literate--text file)))
+        (message "%s: nothing changed" (file-relative-name file))
+      (make-directory (file-name-directory file) t)
+      (let ((temporary (make-temp-name (concat file ".")))
+            (modes (or (file-modes file) (default-file-modes))))
+        (unwind-protect
+            (progn (write-region text nil temporary nil 'silent)
+                   (set-file-modes temporary (logand modes #o666))
+                   (rename-file temporary file t))
+          (when (file-exists-p temporary) (delete-file temporary))))
+      (message "wrote %s" (file-relative-name file)))))
+
+(defun literate--tangle (original &rest arguments)
+  "In a document, tangle all of it; elsewhere call ORIGINAL with its ARGUMENTS."
+  (if literate-mode (literate-tangle) (apply original arguments)))
+
+(advice-add 'org-babel-tangle :around #'literate--tangle)
+
+;; Running
+
+(defconst literate--run "
+def __literate_run(body, failure, noise, name, line, valued):
+    import ast, os, sys, traceback
+    print('literate_begin')
+    stderr = os.dup(2)
+    with open(noise, 'w') as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        with open(body, encoding='utf-8') as file:
+            tree = ast.parse('\\n' * line + file.read(), name)
+        last = tree.body.pop() if valued and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, name, 'exec'), globals())
+        if last:
+            return eval(compile(ast.Expression(last.value), name, 'eval'), globals())
+    except BaseException as error:
+        frame = error.__traceback__.tb_next
+        while frame and frame.tb_frame.f_code.co_filename != name:
+            frame = frame.tb_next
+        number = frame.tb_lineno if frame else getattr(error, 'lineno', line)
+        what = traceback.format_exception_only(type(error), error)[-1].strip()
+        trace = ''.join(traceback.format_exception(type(error), error, frame))
+        with open(failure, 'w', encoding='utf-8') as file:
+            file.write(f'{number}\\n{what}\\n{trace}')
+    finally:
+        sys.stderr.flush()
+        os.dup2(stderr, 2)
+        os.close(stderr)
+__literate_run(%S, %S, %S, %S, %d, %s)
+" "What Org is given to run in place of a block.
+Org would go on after an error, and take stderr for a part of the result.")
+
+(defun literate--await-prompt (session)
+  "Wait for the first prompt in SESSION: python.el swallows all before it."
+  (with-current-buffer session
+    (let ((process (get-buffer-process session)) (tries 300))
+      (while (and (not (bound-and-true-p python-shell--first-prompt-received))
+                  (process-live-p process) (> (setq tries (1- tries)) 0))
+        (accept-process-output process 0.1)))))
+
+(defun literate--output (result)
+  "The RESULT without what Python printed before the block: a prompt may come late."
+  (if (and (stringp result) (string-match "literate_begin\n?" result))
+      (substring result (match-end 0))
+    result))
+
+(defun literate--text (file)
+  "The text of FILE."
+  (with-temp-buffer (insert-file-contents file) (buffer-string)))
+
+(defun literate--execute (original body params)
+  "Run BODY with PARAMS by ORIGINAL.  In a document, signal what Python raises."
+  (if (not literate-mode)
+      (funcall original body params)
+    (let* ((bin (expand-file-name ".venv/bin"))
+           (exec-path (if (file-directory-p bin) (cons bin exec-path) exec-path))
+           (process-environment
+            (append (list (concat "PATH=" (mapconcat #'identity exec-path path-separator))
+                          "PYTHONUTF8=1")
+                    process-environment))
+           (coding-system-for-read 'utf-8-unix)
+           (coding-system-for-write 'utf-8-unix)
+           (python-shell-completion-native-enable nil)
+           (name (file-name-nondirectory buffer-file-name))
+           (line (line-number-at-pos org-babel-current-src-block-location t))
+           (valued (if (member "file" (cdr (assq :result-params params))) "True" "False"))
+           (source (org-babel-temp-file "literate-"))
+           (failure (org-babel-temp-file "literate-"))
+           (noise (org-babel-temp-file "literate-"))
+           (run (format literate--run source failure noise name line valued)))
+      (make-directory "images" t)
+      (unwind-protect
+          (progn
+            (with-temp-file source (insert body))
+            (literate--await-prompt (org-babel-python-initiate-session
+                                     (cdr (assq :session params))))
+            (prog1 (literate--output (funcall original run params))
+              (let ((said (literate--text noise))
+                    (error (split-string (literate--text failure) "\n")))
+                (unless (equal said "") (message "%s" said))
+                (when (cdr error)
+                  (message "%s" (mapconcat #'identity (cddr error) "\n"))
+                  (user-error "%s:%s: %s" name (car error) (cadr error))))))
+        (mapc #'delete-file (list source failure noise))))))
+
+(advice-add 'org-babel-execute:python :around #'literate--execute)
+
+;; In batch
+
+(defun literate--batch (action)
+  "Open the document, call ACTION there; on an error say it and exit with status 1."
+  (condition-case failure
+      (let ((enable-local-variables :safe) (enable-local-eval nil))
+        (with-current-buffer (find-file-noselect (car literate-documents))
+          (funcall action)))
+    (error (message "%s" (error-message-string failure))
+           (kill-emacs 1))))
+
+(defun literate-tangle-batch ()
+  "Tangle README.org."
+  (literate--batch #'literate-tangle))
+
+(defun literate-run-batch ()
+  "Tangle README.org, run every block, save the results."
+  (literate--batch (lambda () (literate-tangle) (org-babel-execute-buffer) (save-buffer))))
+
+;; The buffer from which this file is loaded, and those opened later.
+
+(defun literate--setup ()
+  "Turn on `literate-mode' in the buffer of a document."
+  (when (and buffer-file-name (member (file-truename buffer-file-name) literate-documents))
+    (literate-mode)))
+
+(let ((beside (file-name-directory (or load-file-name buffer-file-name))))
+  (add-to-list 'literate-documents (file-truename (expand-file-name "README.org" beside))))
+(add-hook 'org-mode-hook #'literate--setup)
+(when (derived-mode-p 'org-mode) (literate--setup))
+
+(provide 'tangle)
+;;; tangle.el ends here

@@ -1,0 +1,194 @@
+"""Emacs and literate.py are two doors to one document: they write the same bytes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_literate import HEAD, PRINT, PYTHON, SAMPLE, SMALL, edit, line_of, literate_py
+
+import literate
+
+ROOT = Path(__file__).resolve().parent.parent
+EMACS = shutil.which(os.environ.get("EMACS", "emacs")) or ""
+
+pytestmark = pytest.mark.skipif(
+    not EMACS and not os.environ.get("CI"), reason="Emacs is not installed"
+)
+
+
+def emacs(folder, *arguments):
+    """Run Emacs in batch, with tangle.el loaded; gives its finished process."""
+    assert EMACS, "Emacs is not installed"
+    command = [EMACS, "-Q", "--batch", "-l", str(folder / "tangle.el"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, cwd="/")
+
+
+def prepare(folder, document):
+    """Put a document, tangle.el and this Python, as .venv/bin/python, into a folder."""
+    (folder / "README.org").write_text(document, "utf-8")
+    shutil.copy(ROOT / "tangle.el", folder)
+    (folder / ".venv/bin").mkdir(parents=True)
+    (folder / ".venv/bin/python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (folder / ".venv/bin/python").chmod(0o755)
+    if dot := shutil.which("dot", path=os.path.dirname(sys.executable)):
+        (folder / ".venv/bin/dot").symlink_to(dot)
+    return folder / "README.org"
+
+
+def made(folder):
+    """What a run makes in a folder: the bytes of the document, the figures and the program."""
+    found = [folder / "README.org", *folder.glob("*.py"), *folder.glob("images/*")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def without_results(text):
+    """A document as it is before its first run."""
+    elements = literate.parse(text)
+    kinds = [element.kind for element in elements] + [""]
+    kept = [e.text for i, e in enumerate(elements) if "result" not in kinds[i : i + 2]]
+    return "".join(kept)
+
+
+def test_tangling_writes_the_same_bytes_and_only_once(tmp_path):
+    prepare(tmp_path, SAMPLE)
+    done = emacs(tmp_path, "-f", "literate-tangle-batch")
+    assert (done.returncode, done.stderr) == (0, "wrote small.py\n")
+    assert (tmp_path / "small.py").read_text() == SMALL
+    before = os.stat(tmp_path / "small.py")
+    done = emacs(tmp_path, "-f", "literate-tangle-batch")
+    assert done.stderr == "small.py: nothing changed\n"
+    assert os.stat(tmp_path / "small.py") == before
+    (tmp_path / "small.py").write_text("edited")
+    emacs(tmp_path, "-f", "literate-tangle-batch")
+    assert (tmp_path / "small.py").read_text() == SMALL
+
+
+def test_the_readme_tangles_to_the_committed_program(tmp_path):
+    prepare(tmp_path, (ROOT / "README.org").read_text("utf-8"))
+    assert emacs(tmp_path, "-f", "literate-tangle-batch").returncode == 0
+    assert (tmp_path / "micrograd.py").read_bytes() == (ROOT / "micrograd.py").read_bytes()
+
+
+def test_orgs_own_command_tangles_the_same_in_a_visited_buffer(tmp_path):
+    prepare(tmp_path, SAMPLE)
+    visit = (
+        f'(progn (find-file "{tmp_path}/README.org") (call-interactively #\'org-babel-tangle))'
+    )
+    assert emacs(tmp_path, "--eval", visit).returncode == 0
+    assert (tmp_path / "small.py").read_text() == SMALL
+
+
+def test_a_document_opened_first_loads_tangle_el_by_itself(tmp_path):
+    prepare(tmp_path, SAMPLE)
+    visit = f"""(let ((enable-local-variables :all) (enable-local-eval t))
+      (find-file "{tmp_path}/README.org")
+      (call-interactively #'org-babel-tangle)
+      (princ (list literate-mode org-src-preserve-indentation org-confirm-babel-evaluate)))"""
+    done = subprocess.run(
+        [EMACS, "-Q", "--batch", "--eval", visit], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "(t t nil)")
+    assert (tmp_path / "small.py").read_text() == SMALL
+
+
+def test_other_documents_of_the_user_are_left_alone(tmp_path):
+    prepare(tmp_path, SAMPLE)
+    block = "#+begin_src python :tangle other.py\n  a = 1\n#+end_src\n\n"
+    (tmp_path / "other.org").write_text(block + block)
+    visit = f"""(progn (find-file "{tmp_path}/other.org") (org-babel-tangle)
+      (princ (list literate-mode org-src-preserve-indentation org-confirm-babel-evaluate)))"""
+    assert emacs(tmp_path, "--eval", visit).stdout == "(nil nil t)"
+    assert (tmp_path / "other.py").read_text() == "a = 1\n\na = 1\n"
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        (f"{PYTHON} :tangle a.py :exports code :results silent\n1\n", 1),
+        (f"Text.\n\n#+begin_quote\nText.\n\n{PRINT}", 3),
+        ("Text.\n#+end_src\n", 2),
+        (f"{PYTHON} :tangel a.py :exports code :results silent\n1\n#+end_src\n", 1),
+        (f"{PYTHON} :exports :results silent\n1\n#+end_src\n", 1),
+        *[
+            (f"{PRINT}\n{PYTHON} :tangle {name} :exports code :results silent\n#+end_src\n", 5)
+            for name in "/a.py ~/a.py ../a.py ./a.py README.org yes . link/a.py".split()
+        ],
+    ],
+)
+def test_what_is_refused_is_named_with_its_line_and_nothing_is_written(tmp_path, text, line):
+    (tmp_path / "link").symlink_to("/")
+    prepare(tmp_path, HEAD + text)
+    before = sorted(os.listdir(tmp_path)), made(tmp_path)
+    done = emacs(tmp_path, "-f", "literate-tangle-batch")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"README.org:{line + 3}: ") and done.stderr.count("\n") == 1
+    assert (sorted(os.listdir(tmp_path)), made(tmp_path)) == before
+    assert literate_py(tmp_path, "tangle").stderr.startswith(f"README.org:{line + 3}: ")
+
+
+# Output that tries either door: blank lines, Org's own characters, the number of lines.
+PRINTS = [
+    *[f'print("\\n".join(map(str, range({n}))))' for n in (1, 9, 10, 11)],
+    *[f'print("\\n" + "\\n".join(map(str, range({n}))))' for n in (8, 9)],
+    r'print("\n\n  lead\n\n\n\nend  \n   \nlast  \n\n\n")',
+    r'print(">>> a\n... b\n>>> ")',
+    r'print("* a\n** b\n#+begin_example\n#+end_example\n# c\n: d\n| e |\n- f\n:END:")',
+    r'print("* a\n  ** b\n#+begin_example\n#+end_example\n# c\n: d\n| e |\n- f\n[[g]]\n" * 2)',
+    r'print("(1 2)", [1, 2], {"a": "b"}, "\\n %s \\ `a\'", "<<a>> {{{b}}} $c$ é ∂ 日本")',
+    'print("x" * 9000, end="")',
+    "import subprocess; print(1); subprocess.run(['echo', '2']); print(3)",
+    "import sys; print(sys.stderr.isatty()); print('noise', file=sys.stderr)",
+    "[print(__name__), 4]",
+    "import math\n\n\ndef f(x):\n    y = 2\n\n    return x * y\n\n\nprint(f(math.pi))",
+]
+
+
+def trial():
+    blocks = (
+        f"#+begin_src python :results output :exports both\n{p}\n#+end_src\n" for p in PRINTS
+    )
+    return SAMPLE + "\n" + "\n".join(blocks)
+
+
+def test_running_a_document_in_org_gives_the_same_bytes(tmp_path):
+    ours, orgs = tmp_path / "ours", tmp_path / "orgs"
+    for folder in (ours, orgs):
+        folder.mkdir()
+        prepare(folder, trial())
+    done = literate_py(ours, "run")
+    assert done.returncode == 0, done.stderr
+    expected = made(ours)
+    edit(orgs / "README.org", PRINT, PRINT + "\n#+RESULTS:\n: 4\n: 1\n")
+    for _ in ("new results", "results to replace"):
+        done = emacs(orgs, "-f", "literate-run-batch")
+        assert done.returncode == 0, done.stderr
+        assert made(orgs) == expected
+
+
+def test_running_the_readme_in_org_gives_its_results_and_figures(tmp_path):
+    text = (ROOT / "README.org").read_text("utf-8")
+    prepare(tmp_path, without_results(text))
+    done = emacs(tmp_path, "-f", "literate-run-batch")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "README.org").read_text("utf-8") == text
+    for name, data in made(tmp_path).items():
+        assert (ROOT / name).read_bytes() == data, name
+
+
+@pytest.mark.parametrize(
+    "code, line",
+    [("x = 1\n1 / 0", 1), ("x = 1\ny = = 2", 1), ("x = 1\n\nraise SystemExit(0)", 2)],
+)
+def test_an_error_in_a_block_ends_the_run_and_saves_nothing(tmp_path, code, line):
+    document = prepare(tmp_path, SAMPLE)
+    edit(document, "print(6 * 7)", code)
+    before = document.read_bytes()
+    done = emacs(tmp_path, "-f", "literate-run-batch")
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1
+    assert last.startswith(f"README.org:{line_of(document, code) + line}: "), done.stderr
+    assert f'File "README.org", line {line_of(document, code) + line}' in done.stderr
+    assert document.read_bytes() == before

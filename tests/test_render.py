@@ -1,0 +1,168 @@
+"""README.org as GitHub renders it, by the Ruby gem org-ruby: nothing is lost, nothing leaks."""
+
+import html.parser
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import literate
+
+HERE = Path(__file__).resolve().parent
+README = HERE.parent / "README.org"
+
+
+def has_org_ruby():
+    try:
+        return subprocess.run(["ruby", "-e", "require 'org-ruby'"], stderr=-3).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+pytestmark = pytest.mark.skipif(
+    not has_org_ruby() and not os.environ.get("CI"),
+    reason="org-ruby (ruby-org) is not installed",
+)
+
+
+class Page(html.parser.HTMLParser):
+    """What a reader sees of a page: `prose` outside of code, `blocks` of code, and so on."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.inside = []
+        self.prose = ""
+        self.blocks = []
+        self.headings = []
+        self.images = []
+        self.links = []
+        self.tables = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        if tag == "img":
+            self.images.append(values["src"])
+            return
+        self.inside.append(tag)
+        self.tables += tag == "table"
+        if tag == "pre":
+            self.blocks.append("")
+        if re.match(r"h[1-6]$", tag):
+            self.headings.append("")
+        if "href" in values:
+            self.links.append(values["href"])
+
+    def handle_endtag(self, tag):
+        if tag in self.inside:
+            while self.inside.pop() != tag:
+                pass
+        if tag in ("p", "li", "td", "th", "summary", "h1", "h2", "h3", "h4", "h5", "h6"):
+            self.prose += "\n"
+
+    def handle_data(self, data):
+        if any(tag.startswith("h") and tag[1:].isdigit() for tag in self.inside):
+            self.headings[-1] += data
+        if "pre" in self.inside:
+            self.blocks[-1] += data
+        elif "code" not in self.inside:
+            self.prose += data
+
+
+def render(text):
+    command = ["ruby", str(HERE / "render.rb")]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    return Page(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def elements():
+    return literate.load(README)
+
+
+@pytest.fixture(scope="module")
+def page():
+    return render(README.read_text("utf-8"))
+
+
+LEAKS = [
+    r"^\s*#",  # keywords and comments
+    r"^\s*:\w*:?",  # drawers and results
+    r"(?<![\w=~])[=~](?=\S)[^=~\n]{1,60}(?<=\S)[=~](?![\w=~])",  # code
+    r"(?<![\w*/])([*/])(?=[^\s*/])[^*/\n]{1,60}(?<=[^\s*/])\1(?![\w*/])",  # bold, italic
+    r"\[\[|\]\]",
+    r"^\s*\|",  # tables
+    r"\[fn:|\[cite|\{\{\{|<<|@@|\\[\w(\[]|src_|call_",
+]
+
+
+@pytest.mark.parametrize("pattern", LEAKS)
+def test_no_markup_is_visible(page, pattern):
+    assert [found[0] for found in re.finditer(pattern, page.prose, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["#", ":", "*a, b,*", r"\(x\)", "[[a]", "{{{a}}}", "a @@b", "src_python{1}"],
+)
+def test_visible_markup_would_be_found(text):
+    prose = render(f"{text}\n").prose
+    assert any(re.search(pattern, prose, re.MULTILINE) for pattern in LEAKS)
+
+
+def shown(block):
+    return getattr(block, "args", {}).get("exports") != "results"
+
+
+def test_all_code_and_every_result_is_shown_in_order(elements, page):
+    expected = []
+    for element in elements:
+        lines = element.text.split("\n")[1:-1]
+        if isinstance(element, literate.Block) and shown(element):
+            expected.append(element.code)
+        elif element.kind == "example" or (element.kind == "result" and lines[0][0] == "#"):
+            body = lines[:-1] if element.kind == "example" else lines[1:-1]
+            expected.append("\n".join(re.sub(r"^(\s*),(?=[*#])", r"\1", x) for x in body))
+        elif element.kind == "result" and lines[0].startswith(": "):
+            expected.append("\n".join(line[2:] for line in lines))
+    assert [block.strip("\n") for block in page.blocks] == [
+        block.strip("\n") for block in expected
+    ]
+
+
+def test_every_image_is_shown_and_exists(elements, page):
+    expected = []
+    for element in elements:
+        if element.kind in (*literate.SENTENCES, "result"):
+            plain = literate.without_code(element.text)
+            expected += re.findall(r"\[\[file:([^][]+\.(?:svg|png))\]\]", plain)
+    assert page.images == expected
+    assert all((README.parent / name).is_file() for name in expected)
+
+
+def test_every_heading_and_table_is_shown(elements, page):
+    headings = [e for e in elements if e.kind == "heading" or e.text.startswith("#+title:")]
+    assert len(page.headings) == len(headings)
+    assert page.tables == sum(element.kind == "table" for element in elements)
+
+
+def test_every_link_leads_somewhere(elements, page):
+    slugs = []
+    anchors = []
+    for heading in page.headings:
+        text = (c for c in heading.strip().lower() if c in "-_ " or c.isalnum())
+        slugs.append("".join(text).replace(" ", "-"))
+        repeated = slugs.count(slugs[-1]) - 1
+        anchors.append(slugs[-1] + (f"-{repeated}" if repeated else ""))
+    assert anchors == list(literate.anchors(elements).values())
+    inside = [link for link in page.links if not re.match(r"[a-z]+:", link)]
+    dead = [x for x in inside if x[0] == "#" and x[1:] not in anchors]
+    dead += [x for x in inside if x[0] != "#" and not (README.parent / x).exists()]
+    assert dead == []
+
+
+def test_the_readme_is_not_cut():
+    assert len(README.read_bytes()) < 500_000
