@@ -307,7 +307,8 @@ def gradcheck(f: Callable, inputs: Sequence[Any], eps=1e-6, atol=1e-5, rtol=1e-3
 
     f takes as many Values as there are inputs and returns a Value. eps is the step; a gradient
     g agrees with a measured slope s if |g - s| <= atol + rtol |s|. Raises ValueError if one
-    does not. The defaults are those of torch.autograd.gradcheck.
+    does not. The defaults are those of torch.autograd.gradcheck. As backward() does, it adds to
+    the gradients of other leaves that f uses.
     """
     leaves = [Value(float(x)) for x in inputs]
     f(*leaves).backward()
@@ -357,8 +358,8 @@ class Neuron(Module):
 
     nin: the number of inputs. nonlin: the name of a rule of one number, False for none, True
     for the class's own, activation. The weights w are drawn by random.uniform(-1, 1), then the
-    bias b, if random_bias says so; otherwise it starts at 0. Calling a neuron with a number of
-    inputs (Values or numbers) other than nin raises ValueError.
+    bias b, if random_bias says so; otherwise it starts at 0. Raises ValueError for an unknown
+    rule, and when called with a number of inputs (Values or numbers) other than nin.
     """
 
     activation, random_bias = "tanh", True
@@ -366,7 +367,9 @@ class Neuron(Module):
     def __init__(self, nin: int, nonlin: bool | str = True):
         self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
         self.b = Value(random.uniform(-1, 1) if self.random_bias else 0.0)
-        self.nonlin = self.activation if nonlin is True else nonlin
+        self.nonlin = nonlin if isinstance(nonlin, str) else bool(nonlin) and self.activation
+        if self.nonlin and self.nonlin not in RULES:
+            raise ValueError(f"nonlin is True, False or one of {[*RULES]}, not {nonlin!r}")
 
     def __call__(self, x: Any) -> Value:
         x = [x] if isinstance(x, Value) else list(x)
@@ -395,6 +398,7 @@ class Layer(Module):
         self.neurons = [self.neuron(nin, **kwargs) for _ in range(nout)]
 
     def __call__(self, x: Any) -> Any:
+        x = [x] if isinstance(x, Value) else list(x)
         out = [n(x) for n in self.neurons]
         return out[0] if len(out) == 1 else out
 
@@ -415,7 +419,7 @@ class MLP(Module):
 
     def __init__(self, nin: int, nouts: Sequence[int], **kwargs: Any):
         each = [dict(kwargs) for _ in nouts]
-        if self.linear_output:
+        if self.linear_output and each:
             each[-1]["nonlin"] = False
         sizes = [nin, *nouts]
         self.layers = [self.layer(*sizes[i : i + 2], **kw) for i, kw in enumerate(each)]
