@@ -340,10 +340,11 @@ def execute(elements: list[Element], document: Path) -> Made:
             report = json.loads(reports.readline() or "null")
             if report is None:
                 raise DocumentError(block.line, "this block ended the Python process")
-            if "error" in report:
-                raise DocumentError(report["line"], report["error"], report["trace"])
             output = os.pread(printed.fileno(), report["end"] - start, start)
             start = report["end"]
+            if "error" in report:
+                trace = output.decode(errors="backslashreplace") + report["trace"]
+                raise DocumentError(report["line"], report["error"], trace)
             if block.results == "output":
                 made.results[block.line] = format_output(block, output)
             if block.results == "file":
@@ -462,16 +463,22 @@ def with_results(elements: list[Element], results: dict[int, str]) -> str:
     return "".join(parts)
 
 
+def present_results(elements: list[Element]) -> dict[int, str]:
+    """The results that the document has, by their block's line."""
+    return {
+        elements[i - 2].line: element.text.split("\n", 1)[1]
+        for i, element in enumerate(elements)
+        if element.kind == "result"
+    }
+
+
 # Checking: each function gives texts that say what is wrong.
 
 
 def differences(elements: list[Element], document: Path, made: Made) -> list[str]:
     """A text for each result, figure, tangled file and link that is not as it should be."""
     found = []
-    present: dict[int, str] = {}
-    for i, element in enumerate(elements):
-        if element.kind == "result":
-            present[elements[i - 2].line] = element.text.split("\n", 1)[1]
+    present = present_results(elements)
     for line, result in made.results.items():
         found += difference(f"{document.name}:{line}: the result", present.get(line), result)
     drawn = {result[7:-3]: f"{document.name}:{line}: " for line, result in made.results.items()}
@@ -621,8 +628,14 @@ def run_command(document: Path, force: bool) -> int:
     new = with_results(elements, made.results)
     catch_signals(signal.SIG_IGN)  # all or nothing, and soon done
     files = {**made.figures, **tangle(elements, document), document.name: new.encode()}
-    say_changed(write(files, document.parent), document)
-    write({STAMP: stamp(parse(new), document)}, document.parent)
+    changed = write(files, document.parent)
+    now = parse(new)
+    before, shown = present_results(elements), present_results(now)
+    for (line, result), (old, _) in zip(shown.items(), made.results.items(), strict=True):
+        if before.get(old) != result:
+            print(f"{document.name}:{line}: new result")
+    say_changed(changed, document)
+    write({STAMP: stamp(now, document)}, document.parent)
     return 0
 
 

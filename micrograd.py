@@ -1,10 +1,9 @@
 """micrograd: reverse-mode automatic differentiation and small neural networks.
 
-Tangled from README.org, which explains every line. Edit that document, not this file.
+Tangled from README.org, which explains it. Edit that document, not this file.
 """
 
 import math
-import operator
 import random
 import sys
 from collections.abc import Callable, Sequence
@@ -42,7 +41,7 @@ def mul(a, b):
 
 
 def divide(a, b):
-    """a / b, but x/0 is inf, -inf or nan, as in IEEE 754, and never an exception."""
+    """a / b; for floats, x/0 is inf, -inf or nan, as in IEEE 754, and no exception."""
     return a * math.copysign(math.inf, b) if isinstance(b, float) and b == 0 else a / b
 
 
@@ -51,39 +50,11 @@ def div(a, b):
     return q, (divide(1.0, b), divide(-q, b))
 
 
-def raised(a, b):
-    """a ** b, but inf where it overflows or divides by 0, nan where it would be complex."""
-    if not (isinstance(a, float) and isinstance(b, float)):
-        return a**b
-    try:
-        return math.pow(a, b)
-    except (OverflowError, ValueError):
-        return math.nan if a < 0 and b % 1 else divide(1.0, math.pow(a, -b))
-
-
-def where(condition, yes, no):
-    """yes if the condition holds, else no; a condition that isn't a bool chooses by itself."""
-    if isinstance(condition, bool):
-        return yes if condition else no
-    return condition.where(yes, no)
-
-
-def is_zero(a):
-    return (a <= 0) & (a >= 0)
-
-
-def power(a, b):
-    p = raised(a, b)
-    to_base = where(is_zero(b), False, b * raised(a, b - 1))
-    to_exponent = where(is_zero(a) & (b >= 0), 0.0, p * call(math.log, a))
-    return p, (to_base, to_exponent)
-
-
 def call(f, a):
-    """f(a) for a float and a function of math: inf on overflow, nan outside f's domain.
+    """f(a), where f is a function of math such as exp, log, tanh or sin, and a is a float.
 
-    Anything else than a float is asked for its own method of that name: call(math.exp, a) is
-    then a.exp().
+    inf where exp overflows, -inf for log(0), nan where f is not defined. Anything but a float
+    is asked for its own method of that name: call(math.exp, a) is then a.exp().
     """
     if not isinstance(a, float):
         return getattr(a, f.__name__)()
@@ -92,7 +63,7 @@ def call(f, a):
     except OverflowError:
         return math.inf
     except ValueError:
-        return -math.inf if a == 0 else math.nan  # log's pole, and no other function's
+        return -math.inf if a == 0 else math.nan
 
 
 def exp(a):
@@ -109,6 +80,18 @@ def tanh(a):
     return t, (1 - t * t,)
 
 
+def sigmoid(a):
+    s = divide(1.0, 1 + call(math.exp, -a)) if isinstance(a, float) else a.sigmoid()
+    return s, (s * (1 - s),)
+
+
+def where(condition, yes, no):
+    """yes if the condition holds, else no; a condition with a where() of its own chooses."""
+    if hasattr(condition, "where"):
+        return condition.where(yes, no)
+    return yes if condition else no
+
+
 def relu(a):
     return where(a < 0, 0.0, a), (where(a <= 0, False, 1.0),)
 
@@ -117,9 +100,25 @@ def absolute(a):
     return where(a <= 0, 0.0 - a, a), (where(a < 0, -1.0, where(a > 0, 1.0, 0.0)),)
 
 
-def sigmoid(a):
-    s = divide(1.0, 1 + call(math.exp, -a))
-    return s, (s * (1 - s),)
+def raised(a, b):
+    """a ** b; for floats, inf where it overflows or divides by 0, nan where it is complex."""
+    if not (isinstance(a, float) and isinstance(b, float)):
+        return a**b
+    try:
+        return math.pow(a, b)
+    except (OverflowError, ValueError):
+        return math.nan if a < 0 and b % 1 else divide(1.0, math.pow(a, -b))
+
+
+def is_zero(a):
+    return (a <= 0) & (a >= 0)
+
+
+def power(a, b):
+    p = raised(a, b)
+    to_base = where(is_zero(b), False, b * raised(a, b - 1))
+    to_exponent = where(is_zero(a) & (b >= 0), 0.0, p * call(math.log, a))
+    return p, (to_base, to_exponent)
 
 
 RULES: dict[str, Callable[..., tuple]] = {"+": add, "-": sub, "*": mul, "/": div, "**": power}
@@ -128,8 +127,8 @@ RULES["abs"] = absolute
 
 
 def number(x: Any) -> float:
-    """x as a float. Raises TypeError unless x is an int, float, bool or real NumPy scalar."""
-    if isinstance(x, Real) or type(x).__name__ in ("bool", "bool_"):
+    """x as a float. Raises TypeError unless it is an int, float, bool or real NumPy scalar."""
+    if isinstance(x, Real) or type(x).__name__ in ("bool", "bool_"):  # NumPy's is no Real
         return float(x)
     wrong = f"{x!r:.60}, which is of type {type(x).__name__}"
     raise TypeError(f"a Value holds an int, float, bool or real NumPy scalar, not {wrong}")
@@ -147,11 +146,6 @@ def infix(op: str) -> tuple[Callable[[Any, Any], "Value"], Callable[[Any, Any], 
     return (lambda a, b: apply(op, a, b)), (lambda a, b: apply(op, b, a))
 
 
-def comparison(holds: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    """The method of a comparison of numbers, such as operator.lt."""
-    return lambda a, b: holds(a.data, b)
-
-
 class Value:
     """A number that remembers how it was computed, and can be differentiated.
 
@@ -161,7 +155,8 @@ class Value:
 
     + - * / ** take Values and numbers on either side, and every other rule is a method:
     exp(), log(), tanh(), sigmoid(), relu(), abs(). Values and gradients are those of PyTorch's
-    float64 scalars, inf and nan included. Raises TypeError for anything but one real number.
+    float64 scalars, inf and nan included, but for divisors below 5.6e-309. Raises TypeError for
+    anything but one real number.
     """
 
     __slots__ = ("data", "grad", "label", "_prev", "_op", "_local", "__weakref__")
@@ -178,18 +173,13 @@ class Value:
     __mul__, __rmul__ = infix("*")
     __truediv__, __rtruediv__ = infix("/")
     __pow__, __rpow__ = infix("**")
-    __lt__, __gt__ = comparison(operator.lt), comparison(operator.gt)
-    __le__, __ge__ = comparison(operator.le), comparison(operator.ge)
+    __lt__, __gt__ = (lambda a, b: a.data < b), (lambda a, b: a.data > b)
+    __le__, __ge__ = (lambda a, b: a.data <= b), (lambda a, b: a.data >= b)
+    __neg__, __abs__ = (lambda a: -1 * a), (lambda a: apply("abs", a))
 
-    def __neg__(self) -> "Value":
-        return -1 * self
-
-    def __abs__(self) -> "Value":
-        return apply("abs", self)
-
-    def __getattr__(self, name: str) -> Callable[[], "Value"]:
+    def __getattr__(self, name: str) -> Callable[..., "Value"]:
         if name in RULES:
-            return lambda: apply(name, self)
+            return lambda *others: apply(name, self, *others)
         raise AttributeError(f"a Value has no {name!r}, and RULES has no rule of that name")
 
     def backward(self) -> None:
@@ -217,17 +207,16 @@ def topological_order(root: Value) -> list[Value]:
 
     A depth-first walk with a stack of its own: Python's ends at a depth of a thousand.
     """
-    order: list[Value] = []
-    seen: set[Value] = set()
-    stack = [(root, False)]
+    order: dict[Value, None] = {}  # a dict keeps its keys in the order in which they came
+    stack = [root]
     while stack:
-        v, inputs_done = stack.pop()
-        if inputs_done:
-            order.append(v)
-        elif v not in seen:
-            seen.add(v)
-            stack += [(v, True), *((child, False) for child in reversed(v._prev))]
-    return order
+        v = stack.pop()
+        missing = [child for child in v._prev if child not in order]
+        if missing:
+            stack += [v, *reversed(missing)]
+        else:
+            order[v] = None
+    return list(order)
 
 
 def trace(root: Value) -> tuple[list[Value], list[tuple[Value, Value]]]:
@@ -237,6 +226,14 @@ def trace(root: Value) -> tuple[list[Value], list[tuple[Value, Value]]]:
     """
     nodes = topological_order(root)
     return nodes, [(child, v) for v in nodes for child in v._prev]
+
+
+ESCAPES = {ord(ch): "\\" + ch for ch in '\\|{}<>" '} | {ord("&"): "&amp;", ord("\n"): "\\n"}
+
+
+def short(x: float) -> str:
+    """x for a drawing: four decimals, or a power of ten where those would not do."""
+    return f"{x:.4f}" if x == 0 or 1e-3 <= abs(x) < 1e7 or not math.isfinite(x) else f"{x:.3e}"
 
 
 def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int = 1000):
@@ -261,7 +258,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int =
     )
     name = {v: str(i) for i, v in enumerate(nodes)}
     for v in nodes:
-        label = v.label.translate(ESCAPES)
+        label = str(v.label).translate(ESCAPES)
         rows = [label] * (label != "") + [f"data {short(v.data)}", f"grad {short(v.grad)}"]
         record = "|".join(rows)
         dot.node(name[v], record if rankdir == "LR" else f"{{{record}}}", shape="record")
@@ -271,14 +268,6 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int =
     for child, v in edges:
         dot.edge(name[child], name[v] + "op")
     return dot
-
-
-ESCAPES = {ord(ch): "\\" + ch for ch in '\\|{}<>" '} | {ord("&"): "&amp;", ord("\n"): "\\n"}
-
-
-def short(x: float) -> str:
-    """x for a drawing: four decimals, or a power of ten where those would not do."""
-    return f"{x:.4f}" if x == 0 or 1e-3 <= abs(x) < 1e7 or not math.isfinite(x) else f"{x:.3e}"
 
 
 def notebook_svg(root: Value) -> str | None:
@@ -310,7 +299,7 @@ def gradcheck(f: Callable, inputs: Sequence[Any], eps=1e-6, atol=1e-5, rtol=1e-3
     does not. The defaults are those of torch.autograd.gradcheck. As backward() does, it adds to
     the gradients of other leaves that f uses.
     """
-    leaves = [Value(float(x)) for x in inputs]
+    leaves = [Value(x) for x in inputs]
     f(*leaves).backward()
     measured = slopes(lambda *xs: f(*map(Value, xs)).data, *[x.data for x in leaves], h=eps)
     for i, (x, slope) in enumerate(zip(leaves, measured, strict=True)):
@@ -368,11 +357,12 @@ class Neuron(Module):
         self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
         self.b = Value(random.uniform(-1, 1) if self.random_bias else 0.0)
         self.nonlin = nonlin if isinstance(nonlin, str) else bool(nonlin) and self.activation
-        if self.nonlin and self.nonlin not in RULES:
-            raise ValueError(f"nonlin is True, False or one of {[*RULES]}, not {nonlin!r}")
+        known = [name for name in RULES if name.isidentifier()]
+        if self.nonlin and self.nonlin not in known:
+            raise ValueError(f"nonlin is True, False or one of {known}, not {nonlin!r}")
 
     def __call__(self, x: Any) -> Value:
-        x = [x] if isinstance(x, Value) else list(x)
+        x = list(x) if hasattr(x, "__iter__") else [x]
         if len(x) != len(self.w):
             raise ValueError(f"this neuron has {len(self.w)} inputs, and was given {len(x)}")
         act = sum((wi * xi for wi, xi in zip(self.w, x, strict=True)), self.b)
@@ -398,7 +388,7 @@ class Layer(Module):
         self.neurons = [self.neuron(nin, **kwargs) for _ in range(nout)]
 
     def __call__(self, x: Any) -> Any:
-        x = [x] if isinstance(x, Value) else list(x)
+        x = list(x) if hasattr(x, "__iter__") else [x]
         out = [n(x) for n in self.neurons]
         return out[0] if len(out) == 1 else out
 
@@ -418,11 +408,10 @@ class MLP(Module):
     layer, linear_output = Layer, False
 
     def __init__(self, nin: int, nouts: Sequence[int], **kwargs: Any):
-        each = [dict(kwargs) for _ in nouts]
-        if self.linear_output and each:
-            each[-1]["nonlin"] = False
-        sizes = [nin, *nouts]
-        self.layers = [self.layer(*sizes[i : i + 2], **kw) for i, kw in enumerate(each)]
+        sizes, kinds = [nin, *nouts], [kwargs] * len(nouts)
+        if self.linear_output:
+            kinds[-1:] = [kwargs | {"nonlin": False}]
+        self.layers = [self.layer(*sizes[i : i + 2], **kind) for i, kind in enumerate(kinds)]
 
     def __call__(self, x: Any) -> Any:
         for layer in self.layers:
@@ -440,13 +429,13 @@ def draw_network(model: MLP, format: str = "svg"):
     """A graphviz.Digraph of model, folded: a circle for each neuron, an edge for each weight.
 
     Blue edges are positive weights, red ones negative; the wider, the larger. A neuron's
-    activation stands in its circle. Raises ValueError if there are more than 1000 weights.
+    activation stands in its circle. Raises ValueError if there is no weight, or over 1000.
     """
     import graphviz
 
     weights = sum(len(n.w) for layer in model.layers for n in layer.neurons)
-    if weights > 1000:
-        raise ValueError(f"draw_network: {weights} weights are too many to be told apart")
+    if not 0 < weights <= 1000:
+        raise ValueError(f"draw_network: {weights} weights, where 1 to 1000 can be drawn")
     dot = graphviz.Digraph(
         format=format,
         graph_attr=dict(rankdir="LR", ranksep="1.2", nodesep="0.1", splines="line"),
@@ -460,7 +449,8 @@ def draw_network(model: MLP, format: str = "svg"):
             dot.node(name, neuron.nonlin or "+", style="filled", fillcolor="#e8eefc")
             for source, w in zip(below, neuron.w, strict=True):
                 color = "#1f77b4" if w.data > 0 else "#d62728"
-                dot.edge(source, name, color=color, penwidth=f"{0.3 + 2 * abs(w.data):.2f}")
+                width = min(0.3 + 2 * abs(w.data), 9)
+                dot.edge(source, name, color=color, penwidth=f"{width:.2f}")
         below = above
     return dot
 

@@ -143,8 +143,17 @@ def test_tangling_joins_the_blocks_of_a_file_by_two_blank_lines(document):
 def test_running_writes_results_figures_and_program(document):
     done = literate_py(document.parent, "run")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "wrote images/one.svg\nwrote small.py\nwrote README.org\n"
+    *new, figure, program, itself = done.stdout.splitlines()
+    assert (figure, program, itself) == (
+        "wrote images/one.svg",
+        "wrote small.py",
+        "wrote README.org",
+    )
     text = document.read_text("utf-8")
+    blocks = [i for i, line in enumerate(text.split("\n"), 1) if line.startswith("#+begin_src")]
+    results = [i for i, line in enumerate(text.split("\n"), 1) if line == "#+RESULTS:"]
+    owners = [max(block for block in blocks if block < result) for result in results]
+    assert new == [f"README.org:{line}: new result" for line in owners]
     assert text.split("\n\n#+RESULTS:\n")[0].endswith("print(6 * 7)\n#+end_src")
     assert [p.split("\n\n")[0] + "\n" for p in text.split("#+RESULTS:\n")[1:]] == RESULTS
     assert document.with_name("small.py").read_text() == SMALL

@@ -788,3 +788,15 @@ for kind in (MLP, nn.MLP):
     outputs = {python(program, PYTHONHASHSEED=seed) for seed in ["0", "1", "12345", "random"]}
     assert len(outputs) == 1
     assert outputs.pop().count("digraph") == 2
+
+
+@pytest.mark.parametrize("nonlin", ["+", "**"])
+def test_an_activation_must_be_a_rule_of_one_number(nonlin):
+    with pytest.raises(ValueError, match="tanh"):
+        Neuron(2, nonlin=nonlin)
+
+
+def test_a_neuron_with_one_input_takes_it_bare():
+    random.seed(1)
+    n = Neuron(1)
+    assert n(2.0).data == n([2.0]).data == n(Value(2.0)).data == n(np.float64(2.0)).data

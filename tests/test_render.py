@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Page(html.parser.HTMLParser):
-    """What a reader sees of a page: `prose` outside of code, `blocks` of code, and so on."""
+    """What a reader sees of a page: `prose` with … for code, `blocks` of code, and so on."""
 
     def __init__(self, text):
         super().__init__()
@@ -67,8 +67,8 @@ class Page(html.parser.HTMLParser):
             self.headings[-1] += data
         if "pre" in self.inside:
             self.blocks[-1] += data
-        elif "code" not in self.inside:
-            self.prose += data
+        else:
+            self.prose += "…" if "code" in self.inside else data
 
 
 def render(text):

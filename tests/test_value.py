@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import micrograd
-from micrograd import RULES, Value, call, grad, gradcheck, slopes
+from micrograd import RULES, Value, call, grad, gradcheck, slopes, where
 
 
 def gradients(f, *xs):
@@ -532,3 +532,36 @@ def test_a_central_difference_is_exact_for_parabolas_and_takes_the_step_it_is_gi
 
     assert slopes(square, 3.0, h=0.25) == (6.0,)
     assert sorted(seen) == [2.75, 3.25]
+
+
+@pytest.mark.parametrize("x", [-1000.0, -745.0, -710.0, -709.0, -40.0, 40.0, 710.0, 1000.0])
+def test_a_saturated_sigmoid_has_higher_derivatives_as_in_pytorch(x):
+    mine, theirs = Value(x), torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    y, reference = mine.sigmoid(), torch.sigmoid(theirs)
+    for _ in range(3):
+        (y,) = grad(y, [mine])
+        (reference,) = torch.autograd.grad(reference, theirs, create_graph=True)
+        assert y.data == pytest.approx(reference.item(), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("f", [lambda x: x.relu(), lambda x: x**2, lambda x: x.tanh()])
+def test_data_set_to_a_numpy_scalar_can_be_differentiated_twice(f):
+    x, plain = Value(2.0), Value(2.0)
+    x.data = np.float64(2.0)
+    (mine,), (expected,) = grad(f(x), [x]), grad(f(plain), [plain])
+    assert grad(mine, [x])[0].data == grad(expected, [plain])[0].data
+
+
+def test_a_rule_with_two_inputs_is_a_method_too(monkeypatch):
+    def maximum(a, b):
+        return where(a < b, b, a), (where(a < b, 0.0, 1.0), where(a < b, 1.0, 0.0))
+
+    monkeypatch.setitem(RULES, "maximum", maximum)
+    a, b = Value(1.0), Value(2.0)
+    a.maximum(b).backward()
+    assert (a.grad, b.grad, a.maximum(3.0).data) == (0.0, 1.0, 3.0)
+
+
+def test_gradcheck_refuses_what_a_value_refuses():
+    with pytest.raises(TypeError, match="'3'"):
+        gradcheck(lambda x: x * x, ["3"])
