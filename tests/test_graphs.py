@@ -6,18 +6,14 @@ import itertools
 import os
 import re
 import shutil
-import subprocess
 import sys
 import weakref
 from pathlib import Path
 
 import pytest
+from fresh import python
 
-import micrograd
 from micrograd import Value, draw_dot, grad, gradcheck, trace
-
-ROOT = Path(micrograd.__file__).parent
-
 
 # --- deep and wide ---------------------------------------------------------------------------
 
@@ -150,19 +146,6 @@ def test_nothing_that_values_do_is_left_to_the_garbage_collector(collector_off):
 
 
 # --- order -----------------------------------------------------------------------------------
-
-
-def python(program, **environment):
-    """What program prints, run in a fresh process."""
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 def test_results_and_drawings_are_the_same_whatever_the_hash_seed():

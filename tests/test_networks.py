@@ -4,19 +4,16 @@ import copy
 import gc
 import json
 import math
-import os
 import pickle
 import random
 import re
-import subprocess
-import sys
 import weakref
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fresh import python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from micrograd.nn import MLP as PackageMLP
@@ -35,7 +32,6 @@ from micrograd import (
     nn,
 )
 
-ROOT = Path(micrograd.__file__).resolve().parent
 FLAVOURS: dict[str, Any] = {"lecture": micrograd, "package": nn}
 SHAPES = [(3, [4, 4, 1]), (2, [16, 16, 1]), (1, [1]), (2, [16, 1, 1]), (4, [1, 1, 3]), (5, [2])]
 
@@ -591,18 +587,6 @@ def test_a_forward_pass_leaves_nothing_to_the_garbage_collector(flavour):
 
 
 # --- saved, loaded, copied -------------------------------------------------------------------
-
-
-def python(program, *arguments, **environment):
-    """What program prints, run in a fresh process."""
-    result = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 @pytest.mark.parametrize("nouts", [[4, 4, 1], [1, 1, 2]])

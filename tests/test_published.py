@@ -1,36 +1,16 @@
 """Code written for the published package or the lecture runs unchanged, imports included."""
 
 import importlib
-import os
 import random
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from fresh import python
 from micrograd.engine import Value
 from micrograd.nn import Module
 
 import micrograd as module
 from micrograd import nn
-
-ROOT = Path(module.__file__).resolve().parent
-
-
-def python(program, cwd=ROOT, **environment):
-    """What program prints, run in a fresh process."""
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
 
 # --- imports ---------------------------------------------------------------------------------
 
@@ -99,48 +79,6 @@ def test_the_package_and_the_lecture_do_not_disturb_each_other():
         "MLP of [Layer of [TanhNeuron(1)], Layer of [TanhNeuron(1)]]"
     )
     assert nn.Neuron(2).b.data == 0.0 != module.Neuron(2).b.data
-
-
-# --- the engine, as the package's README and its tests use it --------------------------------
-
-
-def test_the_worked_expression():
-    a = Value(-4.0)
-    b = Value(2.0)
-    c = a + b
-    d = a * b + b**3
-    c += c + 1
-    c += 1 + c + (-a)
-    d += d * 2 + (b + a).relu()
-    d += 3 * d + (b - a).relu()
-    e = c - d
-    f = e**2
-    g = f / 2.0
-    g += 10.0 / f
-    assert f"{g.data:.4f}" == "24.7041"
-    g.backward()
-    assert f"{a.grad:.4f}" == "138.8338"
-    assert f"{b.grad:.4f}" == "645.5773"
-
-
-def small_expression(x):
-    z = 2 * x + 2 + x
-    q = z.relu() + z * x
-    h = (z * z).relu()
-    return h + q + q * x
-
-
-@pytest.mark.parametrize("start", [-4.0, -0.5, 0.0, 1.5])
-def test_a_small_expression_agrees_with_pytorch(start):
-    x = Value(start)
-    y = small_expression(x)
-    y.backward()
-    t = torch.tensor([start], dtype=torch.float64, requires_grad=True)
-    u = small_expression(t)
-    u.backward()
-    assert t.grad is not None
-    assert y.data == u.item()
-    assert x.grad == t.grad.item()
 
 
 # --- networks, as the package writes them ----------------------------------------------------
