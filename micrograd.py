@@ -429,7 +429,8 @@ def draw_network(model: MLP, format: str = "svg"):
     """A graphviz.Digraph of model, folded: a circle for each neuron, an edge for each weight.
 
     Blue edges are positive weights, red ones negative; the wider, the larger. A neuron's
-    activation stands in its circle. Raises ValueError if there is no weight, or over 1000.
+    activation stands in its circle. Raises ValueError if there are no weights, or more than
+    1000.
     """
     import graphviz
 
