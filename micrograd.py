@@ -127,7 +127,7 @@ RULES["abs"] = absolute
 
 
 def number(x: Any) -> float:
-    """x as a float. Raises TypeError unless it is an int, float, bool or real NumPy scalar."""
+    """x as a float. Raises TypeError unless it is one real number, NumPy's included."""
     if isinstance(x, Real) or type(x).__name__ in ("bool", "bool_"):  # NumPy's is no Real
         return float(x)
     wrong = f"{x!r:.60}, which is of type {type(x).__name__}"
@@ -155,8 +155,8 @@ class Value:
 
     + - * / ** take Values and numbers on either side, and every other rule is a method:
     exp(), log(), tanh(), sigmoid(), relu(), abs(). Values and gradients are those of PyTorch's
-    float64 scalars, inf and nan included, but for divisors below 5.6e-309. Raises TypeError for
-    anything but one real number.
+    float64 scalars up to rounding, inf and nan included; only the gradients of x / b and of
+    log(b) overflow early, where |b| < 5.6e-309. Raises TypeError for all but one real number.
     """
 
     __slots__ = ("data", "grad", "label", "_prev", "_op", "_local", "__weakref__")
