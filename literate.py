@@ -3,6 +3,7 @@
     python literate.py tangle [DOCUMENT]         write the program that the document contains
     python literate.py run [--force] [DOCUMENT]  run its Python blocks: refresh all
     python literate.py check [DOCUMENT]          run them and show what differs; change nothing
+    python literate.py detangle [DOCUMENT]       take edits of the program into the document
 
 The document is written in a small part of Org. The rest is refused, by `DOCUMENT:LINE: what is
 wrong; what to do` and exit status 1. No file is changed unless everything went well.
@@ -33,17 +34,19 @@ from typing import IO, Any
 HERE = Path(__file__).resolve()
 IMAGES = "images"
 STAMP = ".literate.stamp"
+TANGLED = ".tangled"  # a folder with a copy of each file, as it was tangled last
 CONTROL = r"[^\n -~\xa0-\U0010ffff]"
 LINES_IN_EXAMPLE = 10  # Org's `org-babel-min-lines-for-block-output`
 
 
 class DocumentError(Exception):
-    """What is wrong at a `line` of the document; `trace` is Python's traceback, if any."""
+    """What is wrong at a `line` of the document, or of another `file`; `trace` comes above."""
 
-    def __init__(self, line: int, message: str, trace: str = "") -> None:
+    def __init__(self, line: int, message: str, trace: str = "", file: str = "") -> None:
         super().__init__(message)
         self.line = line
         self.trace = trace
+        self.file = file
 
 
 # Parsing: a document is a list of elements, whose texts add up to it.
@@ -275,6 +278,8 @@ def load(document: Path) -> list[Element]:
 
 # Tangling: a file is the code of its blocks, two blank lines between them.
 
+BETWEEN = "\n\n\n"
+
 
 def targets(elements: list[Element], document: Path) -> dict[str, list[Block]]:
     """The blocks of each file to tangle. Raises DocumentError for a file it must not write."""
@@ -291,14 +296,16 @@ def targets(elements: list[Element], document: Path) -> dict[str, list[Block]]:
             if same or path.is_dir() or name in ("yes", "no"):
                 message = f":tangle {name} cannot be written; name another file, or none"
                 raise DocumentError(block.line, message)
+            if not bare(block):
+                raise DocumentError(block.line, "a tangled block without code; remove it")
             found.setdefault(name, []).append(block)
     return found
 
 
-def tangle(elements: list[Element], document: Path) -> dict[str, bytes]:
+def tangle(elements: list[Element], document: Path, between: str = BETWEEN) -> dict[str, bytes]:
     """The bytes of each file to tangle, by its path from the document's folder."""
     return {
-        name: ("\n\n\n".join(bare(block) for block in blocks) + "\n").encode()
+        name: (between.join(bare(block) for block in blocks) + "\n").encode()
         for name, blocks in targets(elements, document).items()
     }
 
@@ -306,6 +313,78 @@ def tangle(elements: list[Element], document: Path) -> dict[str, bytes]:
 def bare(block: Block) -> str:
     """A block's code without the blank lines around it."""
     return re.sub(r"\A(?:[ \t]*\n)+|\s+\Z", "", block.code)
+
+
+def first_line(block: Block) -> int:
+    """The document's line at which a block's bare code begins."""
+    return block.line + 1 + block.code[: block.code.find(bare(block))].count("\n")
+
+
+def escape(line: str) -> str:
+    """A line of code as a block holds it."""
+    return re.sub(r"^([ \t]*,*)(?=\*|#\+)", r"\1,", line)
+
+
+# Protecting: a file that is not what some version of the document makes was edited by hand.
+
+
+def edited(elements: list[Element], document: Path) -> dict[str, bytes | None]:
+    """The files edited by hand, each with what it was tangled as, or None if nobody knows."""
+    found = {}
+    without = tangle(elements, document, "\n\n")  # by Org without tangle.el
+    for name, new in tangle(elements, document).items():
+        now = read(document.parent / name)
+        if now not in (None, new, without[name]):
+            before = earlier(name, document)
+            if now not in before:
+                found[name] = before[0] if before else None
+    return found
+
+
+def earlier(name: str, document: Path) -> list[bytes]:
+    """A file as it was tangled last, and as the document in git's last commit tangles it."""
+    last = read(document.parent / TANGLED / name)
+    found = [] if last is None else [last]
+    command = ["git", "show", f"HEAD:./{document.name}"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
+        done = subprocess.run(command, cwd=document.parent, capture_output=True, check=True)
+        with contextlib.suppress(DocumentError, KeyError):
+            found.append(tangle(parse(done.stdout.decode()), document)[name])
+    return found
+
+
+def protect(elements: list[Element], document: Path) -> None:
+    """Raise DocumentError, with what would be lost, if a file to tangle was edited by hand."""
+    found = edited(elements, document)
+    shown = ""
+    for name, before in found.items():
+        now = read(document.parent / name) or b""
+        old = tangle(elements, document)[name] if before is None else before
+        shown += "\n".join([*diff(old, now, document.name, name), "", ""])
+    for name, before in found.items():
+        now = read(document.parent / name) or b""
+        old = tangle(elements, document)[name] if before is None else before
+        raise DocumentError(row_of(now, old), advice(name, before, document), shown, name)
+
+
+def advice(name: str, before: bytes | None, document: Path) -> str:
+    """What to do about a file edited by hand, which was tangled as `before`."""
+    here = document.name
+    if before is None:
+        return (
+            f"is not what {here} makes, and neither git nor an earlier tangling can tell which "
+            f"was edited. If {name} was, `make detangle` takes the edit into {here}; if {here} "
+            f"was, delete {name}"
+        )
+    return (
+        f"was edited by hand; `make detangle` takes the edit into {here}, and "
+        f"`git checkout {name}`, or deleting it, throws the edit away"
+    )
+
+
+def row_of(new: bytes, old: bytes) -> int:
+    """The number of the first line of `new` that differs from `old`."""
+    return len(os.path.commonprefix([new.split(b"\n"), old.split(b"\n")])) + 1
 
 
 # Running: in a process of its own, in a folder of its own.
@@ -484,10 +563,15 @@ def differences(elements: list[Element], document: Path, made: Made) -> list[str
     drawn = {result[7:-3]: f"{document.name}:{line}: " for line, result in made.results.items()}
     for name, data in made.figures.items():
         found += difference(drawn.get(name, "") + name, read(document.parent / name), data)
+    by_hand = edited(elements, document)
     for name, data in tangle(elements, document).items():
         old = read(document.parent / name)
         line = origin(targets(elements, document)[name], old or b"", data)
-        found += difference(f"{document.name}:{line}: {name}", old, data)
+        what = "`make` writes it"
+        if name in by_hand:
+            what = f"{name} {advice(name, by_hand[name], document)}"
+        for text in difference(f"{document.name}:{line}: {name}", old, data):
+            found.append(f"{text}\n{what}")
     return found + check_links(elements, document, set(made.figures))
 
 
@@ -497,13 +581,20 @@ def difference(head: str, old: str | bytes | None, new: str | bytes) -> list[str
         return []
     if old is None:
         return [f"{head} is missing; run the document"]
-    before, after = (
-        (side if isinstance(side, str) else side.decode(errors="backslashreplace")).splitlines()
-        for side in (old, new)
+    return ["\n".join([f"{head} differs", *diff(old, new, "is", "should be")])]
+
+
+def diff(old: str | bytes, new: str | bytes, before: str, after: str) -> list[str]:
+    """The first lines that differ between two texts, which are called `before` and `after`."""
+    is_, was = (
+        (side if isinstance(side, str) else side.decode(errors="backslashreplace"))
+        .removesuffix("\n")
+        .split("\n")
+        for side in (new, old)
     )
-    lines = list(difflib.unified_diff(before, after, "is", "should be", lineterm=""))
+    lines = list(difflib.unified_diff(was, is_, before, after, lineterm=""))
     more = [f"... and {len(lines) - 30} lines more"] if len(lines) > 30 else []
-    return ["\n".join([f"{head} differs", *(line[:160] for line in lines[:30]), *more])]
+    return [*(line[:160] for line in lines[:30]), *more]
 
 
 def origin(blocks: list[Block], old: bytes, new: bytes) -> int:
@@ -512,8 +603,7 @@ def origin(blocks: list[Block], old: bytes, new: bytes) -> int:
     for block in blocks:
         rows = bare(block).count("\n") + 1
         if row < rows + 2:
-            skipped = block.code[: block.code.find(bare(block))].count("\n")
-            return block.line + 1 + skipped + min(row, rows - 1)
+            return first_line(block) + min(row, rows - 1)
         row -= rows + 2
     return blocks[-1].line
 
@@ -595,6 +685,11 @@ def write(files: dict[str, bytes], root: Path) -> list[str]:
     return changed
 
 
+def remember(files: dict[str, bytes], document: Path) -> None:
+    """Keep a copy of what was tangled: it tells a file that was edited from an old one."""
+    write({f"{TANGLED}/{name}": data for name, data in files.items()}, document.parent)
+
+
 def stamp(elements: list[Element], document: Path) -> bytes:
     """A hash of all that a run depends on and all that it writes."""
     root = document.parent
@@ -612,7 +707,25 @@ def stamp(elements: list[Element], document: Path) -> bytes:
 
 
 def tangle_command(document: Path) -> int:
-    say_changed(write(tangle(load(document), document), document.parent), document)
+    elements = load(document)
+    protect(elements, document)
+    files = tangle(elements, document)
+    say_changed(write(files, document.parent), document)
+    remember(files, document)
+    return 0
+
+
+def detangle_command(document: Path) -> int:
+    from detangle import detangle
+
+    elements = load(document)
+    text, files, changes = detangle(elements, document)
+    changed = write({document.name: text.encode(), **files}, document.parent)
+    remember(files, document)
+    print("\n".join([*changes, ""]), end="")
+    say_changed(changed, document)
+    if changed:
+        print("`make` refreshes the results")
     return 0
 
 
@@ -622,13 +735,16 @@ def run_command(document: Path, force: bool) -> int:
     if not force and read(document.with_name(STAMP)) == stamp(elements, document):
         say_changed([], document)
         return 0
+    protect(elements, document)
     made = execute(elements, document)
     if document.read_bytes().decode() != text:
         raise DocumentError(1, "the document was edited during the run; run it again")
+    protect(elements, document)
     new = with_results(elements, made.results)
     catch_signals(signal.SIG_IGN)  # all or nothing, and soon done
-    files = {**made.figures, **tangle(elements, document), document.name: new.encode()}
-    changed = write(files, document.parent)
+    tangled = tangle(elements, document)
+    changed = write({**made.figures, **tangled, document.name: new.encode()}, document.parent)
+    remember(tangled, document)
     now = parse(new)
     before, shown = present_results(elements), present_results(now)
     for (line, result), (old, _) in zip(shown.items(), made.results.items(), strict=True):
@@ -659,7 +775,7 @@ def catch_signals(handler: Any) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tangle, run and check a literate document.")
-    parser.add_argument("verb", choices=["tangle", "run", "check"])
+    parser.add_argument("verb", choices=["tangle", "run", "check", "detangle"])
     parser.add_argument("document", nargs="?", type=Path, default=HERE.with_name("README.org"))
     parser.add_argument("--force", action="store_true", help="run, even if nothing has changed")
     given = parser.parse_intermixed_args()
@@ -668,11 +784,14 @@ def main() -> int:
     try:
         if given.verb == "tangle":
             return tangle_command(document)
+        if given.verb == "detangle":
+            return detangle_command(document)
         if given.verb == "run":
             return run_command(document, given.force)
         return check_command(document)
     except DocumentError as error:
-        message, status = f"{error.trace}{document.name}:{error.line}: {error}", 1
+        place = f"{error.file or document.name}:{error.line}"
+        message, status = f"{error.trace}{place}: {error}", 1
     except OSError as error:
         message, status = f"{error.filename or document}: {error.strerror}", 1
     except KeyboardInterrupt:
@@ -685,4 +804,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
         serve(sys.argv[2], int(sys.argv[3]))
     else:
-        sys.exit(main())
+        import literate  # as the other modules import it: one DocumentError, not two
+
+        sys.exit(literate.main())

@@ -61,9 +61,6 @@ def test_tangling_writes_the_same_bytes_and_only_once(tmp_path):
     done = emacs(tmp_path, "-f", "literate-tangle-batch")
     assert done.stderr == "small.py: nothing changed\n"
     assert os.stat(tmp_path / "small.py") == before
-    (tmp_path / "small.py").write_text("edited")
-    emacs(tmp_path, "-f", "literate-tangle-batch")
-    assert (tmp_path / "small.py").read_text() == SMALL
 
 
 def test_the_readme_tangles_to_the_committed_program(tmp_path):
@@ -78,19 +75,6 @@ def test_orgs_own_command_tangles_the_same_in_a_visited_buffer(tmp_path):
         f'(progn (find-file "{tmp_path}/README.org") (call-interactively #\'org-babel-tangle))'
     )
     assert emacs(tmp_path, "--eval", visit).returncode == 0
-    assert (tmp_path / "small.py").read_text() == SMALL
-
-
-def test_a_document_opened_first_loads_tangle_el_by_itself(tmp_path):
-    prepare(tmp_path, SAMPLE)
-    visit = f"""(let ((enable-local-variables :all) (enable-local-eval t))
-      (find-file "{tmp_path}/README.org")
-      (call-interactively #'org-babel-tangle)
-      (princ (list literate-mode org-src-preserve-indentation org-confirm-babel-evaluate)))"""
-    done = subprocess.run(
-        [EMACS, "-Q", "--batch", "--eval", visit], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout) == (0, "(t t nil)")
     assert (tmp_path / "small.py").read_text() == SMALL
 
 
