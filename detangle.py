@@ -125,14 +125,17 @@ def merge(base: list[Piece], ours: list[Piece], theirs: list[Piece]) -> list[Pie
     each = zip(places(base, base), places(base, ours), places(base, theirs), strict=True)
     for old, our, their in each:
         here, there = [*our, here][0], [*their, there][0]
-        if our not in (old, their) and their != old:
+        if our in (old, their):
+            merged += their
+        elif their == old:
+            merged += our
+        else:
             message = (
                 f"edited here, and in another way at {here.file}:{here.line}; "
                 "let both say the same, or undo one of them"
             )
             shown = "\n".join([*diff(join(our), join(their), here.file, there.file), "", ""])
             raise DocumentError(there.line, message, shown, there.file)
-        merged += our if their == old else their
     return merged
 
 
@@ -142,7 +145,7 @@ def check_shares(
     """Raise DocumentError for a block that is left without code."""
     before = 0
     for block in blocks:
-        if not shares[block.line]:
+        if not join(shares[block.line]).strip():
             here = row[min(before, len(row) - 1)]
             message = (
                 f"the code of {document.name}:{block.line} belongs here, two blank lines from "
@@ -160,11 +163,9 @@ def places(old: list[Piece], new: list[Piece]) -> list[list[Piece]]:
     tail = min(alike(old[::-1], new[::-1]), min(len(old), len(new)) - head)
     inner = old[head : len(old) - tail], new[head : len(new) - tail]
     matcher = difflib.SequenceMatcher(None, *inner, autojunk=False)
-    inside = [
-        (i + head, j + head, k + head, m + head) for _, i, j, k, m in matcher.get_opcodes()
-    ]
-    ends = len(old) - tail, len(old), len(new) - tail, len(new)
-    for i, j, k, m in [(0, head, 0, head), *inside, ends]:
+    inside = [[head + n for n in ends] for _, *ends in matcher.get_opcodes()]
+    last = [len(old) - tail, len(old), len(new) - tail, len(new)]
+    for i, j, k, m in [[0, head, 0, head], *inside, last]:
         partner = {b: a for a, b in pairs(old[i:j], new[k:m])}
         place = 2 * i
         for b, piece in enumerate(new[k:m]):
@@ -206,6 +207,8 @@ def with_code(block: Block, code: str) -> str:
     end = start + bare(block).count("\n") + 1
     old = block.code.split("\n")[start - 1 : end - 1]
     new = code.split("\n")
+    if new[-1] == old[-1].rstrip():
+        new[-1] = old[-1]  # tangling drops the blanks behind it, and so they may stay
     body: list[str] = []
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
     for kind, i, j, k, m in matcher.get_opcodes():

@@ -383,8 +383,9 @@ def advice(name: str, before: bytes | None, document: Path) -> str:
 
 
 def row_of(new: bytes, old: bytes) -> int:
-    """The number of the first line of `new` that differs from `old`."""
-    return len(os.path.commonprefix([new.split(b"\n"), old.split(b"\n")])) + 1
+    """The number of the first line of `new` that differs from `old`, or else of its last."""
+    same = len(os.path.commonprefix([new.split(b"\n"), old.split(b"\n")]))
+    return max(min(same + 1, new.count(b"\n")), 1)
 
 
 # Running: in a process of its own, in a folder of its own.

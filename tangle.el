@@ -168,6 +168,8 @@ nothing was changed"
          (let ((target (assoc name (ignore-errors (literate--targets)))))
            (and target (list (literate--join (cdr target))))))))))
 
+(defun literate--newline-p (char) (= char ?\n))
+
 (defun literate--show-edit (old new name)
   "Show how the text NEW of the file NAME differs from OLD; return the number of the first line."
   (let ((was (make-temp-file "literate-" nil nil old))
@@ -180,8 +182,9 @@ nothing was changed"
           (if noninteractive (message "%s" (buffer-string)) (display-buffer (current-buffer))))
       (delete-file was)
       (delete-file is))
-    (1+ (seq-count (lambda (char) (= char ?\n))
-                   (substring new 0 (1- (abs (compare-strings old nil nil new nil nil))))))))
+    (let ((same (substring new 0 (1- (abs (compare-strings old nil nil new nil nil))))))
+      (max 1 (min (1+ (seq-count #'literate--newline-p same))
+                  (seq-count #'literate--newline-p new))))))
 
 (defun literate--write (file text)
   "Let FILE hold TEXT.  Do it in one step, and only if it does not hold it: then return t."
