@@ -32,11 +32,10 @@ from literate import (
 
 @dataclass(frozen=True)
 class Piece:
-    """Code that equals any other with the same `text`, from whatever `line` of a `file`."""
+    """Code that equals any other with the same `text`, from whatever `place`, `file:line`."""
 
     text: str
-    file: str = field(compare=False)
-    line: int = field(compare=False)
+    place: str = field(compare=False)
 
 
 def detangle(
@@ -61,9 +60,9 @@ def detangle(
         row = merge(base, ours, pieces(text_of(name, blocks, document), name))
         files[name] = join(row).encode() + b"\n"
         shares |= {block.line: [] for block in blocks}
-        for place, new in enumerate(places(ours, row)):
+        for place, found in enumerate(places(ours, row)):
             # What was added behind a piece goes to that one's block.
-            shares[owned[max(place - 1, 0) // 2][0].line] += new
+            shares[owned[max(place - 1, 0) // 2][0].line] += found
         check_shares(blocks, shares, row, document)
     text = "".join(
         with_code(element, join(shares[element.line]))
@@ -76,13 +75,14 @@ def detangle(
         made = tangle(now, document)[name]
         if made != data:
             message = "no block begins with a blank line, or ends in blanks; remove them"
-            raise DocumentError(row_of(data, made), message, file=name)
-    changes = [
-        f"{document.name}:{new.line - 1 + row_of(new.text.encode(), old.text.encode())}: "
-        f"edited as {shares[old.line][0].file} was"
-        for old, new in zip(elements, now, strict=True)
-        if new.text != old.text
-    ]
+            raise DocumentError(1, message, place=f"{name}:{row_of(data, made)}")
+    changes = []
+    for old, new in zip(elements, now, strict=True):
+        if isinstance(old, Block) and new.text != old.text:
+            line = new.line - 1 + row_of(new.text.encode(), old.text.encode())
+            share = shares[old.line]
+            source = next((piece for piece in share if piece.text not in old.code), share[0])
+            changes.append(f"{document.name}:{line}: edited as at {source.place}")
     return text, files, changes
 
 
@@ -93,15 +93,17 @@ def text_of(name: str, blocks: list[Block], document: Path) -> str:
         text = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DocumentError(line, "not UTF-8; save the file as UTF-8", file=name) from None
+        message = "not UTF-8; save the file as UTF-8"
+        raise DocumentError(1, message, place=f"{name}:{line}") from None
     python = any(block.runs for block in blocks)
     if wrong := re.search(CONTROL, text if python else text.replace("\t", " ")):
         line = text.count("\n", 0, wrong.start()) + 1
         message = f"{wrong[0]!r} cannot stand in {document.name}; use blanks and plain newlines"
-        raise DocumentError(line, message, file=name)
+        raise DocumentError(1, message, place=f"{name}:{line}")
     if not text.endswith("\n"):
         line = text.count("\n") + 1
-        raise DocumentError(line, "the last line does not end; add a newline", file=name)
+        message = "the last line does not end; add a newline"
+        raise DocumentError(1, message, place=f"{name}:{line}")
     return text
 
 
@@ -109,7 +111,7 @@ def pieces(text: str, file: str, line: int = 1) -> list[Piece]:
     """The pieces of a text that begins at a line of a file."""
     found = []
     for piece in re.split(r"(?<!\n)\n\n\n(?!\n)", text.removesuffix("\n")):
-        found.append(Piece(piece, file, line))
+        found.append(Piece(piece, f"{file}:{line}"))
         line += piece.count("\n") + BETWEEN.count("\n")
     return found
 
@@ -131,11 +133,11 @@ def merge(base: list[Piece], ours: list[Piece], theirs: list[Piece]) -> list[Pie
             merged += our
         else:
             message = (
-                f"edited here, and in another way at {here.file}:{here.line}; "
+                f"edited here, and in another way at {here.place}; "
                 "let both say the same, or undo one of them"
             )
-            shown = "\n".join([*diff(join(our), join(their), here.file, there.file), "", ""])
-            raise DocumentError(there.line, message, shown, there.file)
+            shown = "\n".join([*diff(join(our), join(their), here.place, there.place), "", ""])
+            raise DocumentError(1, message, shown, there.place)
     return merged
 
 
@@ -151,7 +153,7 @@ def check_shares(
                 f"the code of {document.name}:{block.line} belongs here, two blank lines from "
                 f"the next; put it back, or remove its block from {document.name}"
             )
-            raise DocumentError(here.line, message, file=here.file)
+            raise DocumentError(1, message, place=here.place)
         before += len(shares[block.line])
 
 

@@ -34,19 +34,22 @@ from typing import IO, Any
 HERE = Path(__file__).resolve()
 IMAGES = "images"
 STAMP = ".literate.stamp"
-TANGLED = ".tangled"  # a folder with a copy of each file, as it was tangled last
+TANGLED = ".literate/tangled"  # a copy of each file, as it was tangled last
 CONTROL = r"[^\n -~\xa0-\U0010ffff]"
 LINES_IN_EXAMPLE = 10  # Org's `org-babel-min-lines-for-block-output`
 
 
 class DocumentError(Exception):
-    """What is wrong at a `line` of the document, or of another `file`; `trace` comes above."""
+    """What is wrong at a `line` of the document; `trace` is Python's traceback, or a diff.
 
-    def __init__(self, line: int, message: str, trace: str = "", file: str = "") -> None:
+    If it is wrong in another file, `place` says where.
+    """
+
+    def __init__(self, line: int, message: str, trace: str = "", place: str = "") -> None:
         super().__init__(message)
         self.line = line
         self.trace = trace
-        self.file = file
+        self.place = place
 
 
 # Parsing: a document is a list of elements, whose texts add up to it.
@@ -364,7 +367,8 @@ def protect(elements: list[Element], document: Path) -> None:
     for name, before in found.items():
         now = read(document.parent / name) or b""
         old = tangle(elements, document)[name] if before is None else before
-        raise DocumentError(row_of(now, old), advice(name, before, document), shown, name)
+        place = f"{name}:{row_of(now, old)}"
+        raise DocumentError(1, advice(name, before, document), shown, place)
 
 
 def advice(name: str, before: bytes | None, document: Path) -> str:
@@ -410,7 +414,10 @@ def execute(elements: list[Element], document: Path) -> Made:
         stage = folder / "stage"
         (stage / IMAGES).mkdir(parents=True)
         text = "".join(element.text for element in elements)
-        write({document.name: text.encode(), **tangle(elements, document)}, stage)
+        linked = {name: read(document.parent / name) for name in linked_files(elements)}
+        needed = {name: data for name, data in linked.items() if data is not None}
+        files = {**needed, document.name: text.encode(), **tangle(elements, document)}
+        write(files, stage)
         printed = stack.enter_context(open(folder / "printed", "w+b"))
         reports = stack.enter_context(child(stage, document.name, printed))
         bar = tqdm(total=len(blocks), desc=document.name, leave=False, disable=None)
@@ -621,6 +628,12 @@ def links(elements: list[Element]) -> list[tuple[int, str]]:
     ]
 
 
+def linked_files(elements: list[Element]) -> set[str]:
+    """The files that the document links to, but for figures: its blocks may read them."""
+    names = {target[5:] for _, target in links(elements) if target[0] != "#"}
+    return {name for name in names if name.split("/")[0] not in (IMAGES, "..")}
+
+
 def anchors(elements: list[Element]) -> dict[int, str]:
     """The anchor that GitHub gives to each heading, by the heading's line."""
     found: dict[int, str] = {}
@@ -695,8 +708,7 @@ def stamp(elements: list[Element], document: Path) -> bytes:
     """A hash of all that a run depends on and all that it writes."""
     root = document.parent
     names = {path.relative_to(root).as_posix() for path in (root / IMAGES).rglob("*")}
-    names |= {document.name, *targets(elements, document)}
-    names |= {target[5:] for _, target in links(elements) if target[0] != "#"}
+    names |= {document.name, *targets(elements, document), *linked_files(elements)}
     packages = {path.name for folder in sys.path for path in Path(folder).glob("*.dist-info")}
     dot = shutil.which("dot", path=os.path.dirname(sys.executable)) or shutil.which("dot")
     parts: list[Any] = [HERE.read_bytes(), sys.version, dot, sorted(packages)]
@@ -791,7 +803,7 @@ def main() -> int:
             return run_command(document, given.force)
         return check_command(document)
     except DocumentError as error:
-        place = f"{error.file or document.name}:{error.line}"
+        place = error.place or f"{document.name}:{error.line}"
         message, status = f"{error.trace}{place}: {error}", 1
     except OSError as error:
         message, status = f"{error.filename or document}: {error.strerror}", 1
@@ -805,6 +817,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
         serve(sys.argv[2], int(sys.argv[3]))
     else:
-        import literate  # as the other modules import it: one DocumentError, not two
+        import literate  # under its name, as the modules that it needs know it
 
         sys.exit(literate.main())

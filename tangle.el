@@ -131,7 +131,7 @@ Return the names of all."
 
 (defun literate--copy (name)
   "The copy that is kept of the file NAME as it was tangled last, by literate.py or here."
-  (expand-file-name name ".tangled"))
+  (expand-file-name name ".literate/tangled"))
 
 (defun literate--protect (target)
   "Signal an error, and show what would be lost, if the file TARGET was edited by hand.

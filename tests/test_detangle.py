@@ -82,7 +82,10 @@ def test_an_edit_of_any_block_of_the_readme_comes_back_into_that_line(tmp_path, 
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("\n".join(lines), "utf-8")
             line = literate.first_line(block) + at[which]
-            assert back(document) == [f"README.org:{line}: edited as {name} was"]
+            (said,) = back(document)
+            assert said.startswith(f"README.org:{line}: edited as at {name}:")
+            begins = int(said.rpartition(":")[2])
+            assert row < begins <= row + at[which] + 1
             assert (tmp_path / name).read_text("utf-8") == "\n".join(lines)
             expected = text.split("\n")
             expected[line - 1] += "  # edited"
@@ -162,7 +165,8 @@ def test_any_edit_comes_back_whole_or_is_refused_with_its_line(tmp_path_factory,
     try:
         back(document)
     except literate.DocumentError as error:
-        assert error.file == name and 1 <= error.line <= max(len(lines), 1)
+        file, _, line = error.place.partition(":")
+        assert file == name and 1 <= int(line) <= max(len(lines), 1)
     assert (document.parent / name).read_text("utf-8") == edited
 
 
@@ -174,8 +178,8 @@ def test_lines_at_the_border_of_two_blocks_go_to_their_own(two):
     done = literate_py(two.parent, "detangle")
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
-        "README.org:6: edited as two.py was\n"
-        "README.org:13: edited as two.py was\n"
+        "README.org:6: edited as at two.py:1\n"
+        "README.org:13: edited as at two.py:6\n"
         "wrote README.org\n"
         "`make` refreshes the results\n"
     )
@@ -254,7 +258,11 @@ def test_results_and_other_files_stay_and_a_second_time_nothing_is_left_to_do(tm
     assert document.read_text() == text.replace("\nb = 1", "\nb = 2")
     changed = {name for name, data in files(tmp_path).items() if data != before[name]}
     program = {"small.py", "examples/b.py"}
-    assert changed == {"README.org", *program, *(f".tangled/{name}" for name in program)}
+    assert changed == {
+        "README.org",
+        *program,
+        *(f".literate/tangled/{name}" for name in program),
+    }
     before = files(tmp_path)
     assert literate_py(tmp_path, "detangle").stdout == "README.org: nothing changed\n"
     assert files(tmp_path) == before
@@ -340,7 +348,7 @@ def test_edits_of_one_block_are_refused_with_both_places_unless_they_are_the_sam
 
 def test_the_last_commit_is_the_base_where_no_tangling_is_remembered(two):
     commit(two.parent)
-    shutil.rmtree(two.parent / ".tangled")
+    shutil.rmtree(two.parent / ".literate")
     document = two.with_name("README.org")
     edit(document, "return 2", "return 22")
     edit(two, "a = 3", "a = 33")
@@ -410,7 +418,7 @@ def test_what_either_tool_tangled_may_be_overwritten_by_either(two, tangling):
 @EITHER
 def test_a_fresh_clone_with_an_edited_document_is_tangled(two, tangling):
     commit(two.parent)
-    shutil.rmtree(two.parent / ".tangled")
+    shutil.rmtree(two.parent / ".literate")
     edit(two.with_name("README.org"), "return 2", "return 22")
     assert tangling(two.parent).returncode == 0
     assert "return 22" in two.read_text()
@@ -418,7 +426,7 @@ def test_a_fresh_clone_with_an_edited_document_is_tangled(two, tangling):
 
 @EITHER
 def test_an_edit_by_hand_is_known_as_one_in_a_clone_even_after_it_was_committed(two, tangling):
-    shutil.rmtree(two.parent / ".tangled")
+    shutil.rmtree(two.parent / ".literate")
     commit(two.parent)
     edit(two, "return 2", "return 22  # é")
     assert stopped(tangling(two.parent), two.parent, files(two.parent), STOPS)
@@ -430,7 +438,7 @@ def test_an_edit_by_hand_is_known_as_one_in_a_clone_even_after_it_was_committed(
 
 @EITHER
 def test_without_git_and_memory_a_file_that_differs_stops_tangling(two, tangling):
-    shutil.rmtree(two.parent / ".tangled")
+    shutil.rmtree(two.parent / ".literate")
     edit(two, "return 2", "return 22  # é")
     assert stopped(tangling(two.parent), two.parent, files(two.parent), UNKNOWN)
     assert literate_py(two.parent, "detangle").returncode == 0
@@ -460,7 +468,7 @@ def test_a_check_says_which_verb_puts_it_right(two):
     edit(two, "a = 3", "a = 33")
     done = literate_py(two.parent, "check")
     assert done.returncode == 1 and f"\ntwo.py {STOPS}" in done.stdout
-    shutil.rmtree(two.parent / ".tangled")
+    shutil.rmtree(two.parent / ".literate")
     done = literate_py(two.parent, "check")
     assert done.returncode == 1 and UNKNOWN in done.stdout
 

@@ -169,7 +169,7 @@ def test_a_kill_of_emacs_at_any_of_its_last_changes_leaves_every_file_whole(tmp_
     for number in range(max(total - 14, 0), total):
         for name in names:
             (tmp_path / name).write_bytes(before[name])
-        (tmp_path / ".tangled/small.py").write_bytes(before["small.py"])
+        (tmp_path / ".literate/tangled/small.py").write_bytes(before["small.py"])
         done = emacs(tmp_path, "--eval", DIE.format(number), "-f", function)
         now = [(tmp_path / name).read_bytes() for name in names]
         for name, data in zip(names, now, strict=True):

@@ -163,7 +163,7 @@ def test_running_writes_results_figures_and_program(document):
         "small.py",
         "images/one.svg",
         ".literate.stamp",
-        ".tangled/small.py",
+        ".literate/tangled/small.py",
     }
 
 
