@@ -225,6 +225,10 @@ def test_running_a_document_in_org_gives_the_same_bytes(tmp_path):
 def test_running_the_readme_in_org_gives_its_results_and_figures(tmp_path):
     text = (ROOT / "README.org").read_text("utf-8")
     prepare(tmp_path, without_results(text))
+    for name in literate.linked_files(literate.parse(text)):
+        if (ROOT / name).is_file() and not (tmp_path / name).exists():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
     done = emacs(tmp_path, "-f", "literate-run-batch")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "README.org").read_text("utf-8") == text
