@@ -103,10 +103,18 @@ def arguments():
     folder = os.path.dirname(os.path.abspath(given.checkpoint or "."))
     if given.checkpoint and not os.access(folder, os.W_OK):
         parser.error(f"--checkpoint: {folder} is no folder that can be written to")
-    if "RANK" not in os.environ:
+    if not distributed.is_torchelastic_launched():
         command = "torchrun --standalone --nproc-per-node 2 examples/distributed.py"
         parser.error(f"torchrun has to start this: {command}")
     return given
+
+
+def meet(rank, world):
+    """Connect this process, rank of world, with all others that torchrun has started."""
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    everything = distributed.TCPStore(address, port, is_master=False)
+    store = distributed.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], everything)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=world)
 
 
 def main():
@@ -125,7 +133,7 @@ def main():
             if given.checkpoint and rank == 0:
                 write_checkpoint(given.checkpoint, network, losses, given.steps)
 
-    distributed.init_process_group("gloo")
+    meet(rank, world)
     train_together(network, points, labels, given.steps, losses, done)
     say(f"the same weights everywhere: {same_everywhere(network)}")
     distributed.destroy_process_group()

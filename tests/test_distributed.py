@@ -29,13 +29,27 @@ PUBLISHED = {
     99: 0.010978370135492717,
 }
 
-# Runs the script in a process that first leaves its id in a file, for who wants to kill it.
-KNOWN_BY_ID = """
-import os, runpy, sys
-rank, restart = os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]
-with open(f"{os.path.dirname(__file__)}/process.{rank}.{restart}", "w") as file:
-    print(os.getpid(), file=file)
-sys.argv.pop(0)
+# Runs the script, but for the victim among its processes: at first it comes to a halt in its
+# step 35, and leaves its id in a file, for who wants to kill it.
+HALTING = """
+import os, runpy, sys, time
+import torch
+
+steps = []
+step = torch.optim.SGD.step
+
+def step_or_halt(*arguments):
+    steps.append(1)
+    if len(steps) == 35:
+        with open(victim + ".id", "w") as file:
+            print(os.getpid(), file=file)
+        os.replace(victim + ".id", victim)
+        time.sleep(600)
+    return step(*arguments)
+
+_, victim, rank, *sys.argv = sys.argv
+if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and os.environ["RANK"] == rank:
+    torch.optim.SGD.step = step_or_halt
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
@@ -63,11 +77,9 @@ def finish(run):
     return run.returncode, out, err
 
 
-def train(processes, checkpoint, *arguments):
+def train(processes, checkpoint):
     """What a run prints that goes well, and the checkpoint that it leaves."""
-    status, out, err = finish(
-        torchrun(processes, SCRIPT, "--checkpoint", checkpoint, *arguments)
-    )
+    status, out, err = finish(torchrun(processes, SCRIPT, "--checkpoint", checkpoint))
     assert status == 0, err
     return out, load(checkpoint)
 
@@ -88,23 +100,19 @@ def script():
 
 @pytest.fixture(scope="module")
 def alone(script):
-    """The losses and the weights of so many steps, without processes and without shares."""
-
-    def train_alone(steps):
-        points, labels, network = script.moons()
-        losses = []
-        for k in range(steps):
-            penalty = 1e-4 * sum((p * p).sum() for p in network.parameters())
-            loss = torch.relu(1 - labels * network(points)[:, 0]).mean() + penalty
-            network.zero_grad()
-            loss.backward()
-            with torch.no_grad():
-                for p in network.parameters():
-                    p -= (1.0 - 0.9 * k / steps) * p.grad
-            losses.append(loss.item())
-        return losses, network.state_dict()
-
-    return train_alone
+    """The losses and the weights of a hundred steps, without processes and without shares."""
+    points, labels, network = script.moons()
+    losses = []
+    for k in range(100):
+        penalty = 1e-4 * sum((p * p).sum() for p in network.parameters())
+        loss = torch.relu(1 - labels * network(points)[:, 0]).mean() + penalty
+        network.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for p in network.parameters():
+                p -= (1.0 - 0.9 * k / 100) * p.grad
+        losses.append(loss.item())
+    return losses, network.state_dict()
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +134,7 @@ def same_weights(found, expected):
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_the_losses_are_those_of_a_single_process_at_every_step(runs, alone, processes):
     out, state = runs[processes]
-    losses, weights = alone(100)
+    losses, weights = alone
     assert len(state["losses"]) == 100
     assert close(state["losses"], losses)
     assert close([state["losses"][k] for k in PUBLISHED], list(PUBLISHED.values()))
@@ -157,70 +165,43 @@ def test_a_checkpoint_holds_the_same_from_one_process_or_several(runs):
     assert len(trained.parameters()) == 337
 
 
-def wait_for_steps(checkpoint, steps, run):
-    """The first checkpoint with so many steps. At any time, what is there must be whole."""
-    while run.poll() is None:
-        if checkpoint.exists():
-            state = load(checkpoint)
-            if len(state["losses"]) >= steps:
-                return state
-        time.sleep(0.01)
-    raise AssertionError(finish(run))
-
-
-def kill(folder, rank):
-    os.kill(int((folder / f"process.{rank}.0").read_text()), signal.SIGKILL)
-
-
-def start_to_be_killed(folder, steps, *options):
-    (folder / "known_by_id.py").write_text(KNOWN_BY_ID)
-    checkpoint = folder / "moons.pt"
-    arguments = [
-        folder / "known_by_id.py",
-        SCRIPT,
-        "--steps",
-        steps,
-        "--checkpoint",
-        checkpoint,
-    ]
-    return torchrun(2, *arguments, options=options), checkpoint
+def train_and_kill(folder, rank, *options):
+    """Two processes, of which one is killed in its step 35: what torchrun then makes of it."""
+    (folder / "halting.py").write_text(HALTING)
+    checkpoint, victim = folder / "moons.pt", folder / "victim"
+    arguments = [folder / "halting.py", victim, rank, SCRIPT, "--checkpoint", checkpoint]
+    run = torchrun(2, *arguments, options=options)
+    while not victim.exists():
+        assert run.poll() is None, finish(run)
+        time.sleep(0.05)
+    os.kill(int(victim.read_text()), signal.SIGKILL)
+    return finish(run), checkpoint
 
 
 def test_after_a_kill_torchrun_goes_on_from_the_checkpoint_to_the_same_end(tmp_path, alone):
-    steps = 500
-    run, checkpoint = start_to_be_killed(tmp_path, steps, "--max-restarts", "1")
-    before = wait_for_steps(checkpoint, 20, run)
-    kill(tmp_path, rank=0)  # the one that writes the checkpoints
-    status, out, err = finish(run)
+    ended, checkpoint = train_and_kill(tmp_path, 0, "--max-restarts", "1")
+    status, out, err = ended
     assert status == 0, err
-    to_go = [int(n) for n in re.findall(r"2 processes, 100 points, (\d+) steps to go", out)]
-    assert len(to_go) == 2 and to_go[0] == steps
-    assert 0 < to_go[1] <= steps - len(before["losses"]), "finished steps are not done again"
-    assert (tmp_path / "process.1.1").exists(), "both were started again"
+    to_go = re.findall(r"2 processes, 100 points, (\d+) steps to go", out)
+    assert to_go == ["100", "70"], "the thirty steps in the checkpoint are not done again"
     assert out.endswith("the same weights everywhere: True\n")
-
-    losses, weights = alone(steps)
-    state = load(checkpoint)
-    assert close(state["losses"], losses)
-    assert same_weights(state["weights"], weights)
+    losses, weights = alone
+    assert close(load(checkpoint)["losses"], losses)
+    assert same_weights(load(checkpoint)["weights"], weights)
 
 
 def test_a_run_that_ended_early_is_continued_by_another_number_of_processes(tmp_path, alone):
-    steps = 500
-    run, checkpoint = start_to_be_killed(tmp_path, steps)
-    wait_for_steps(checkpoint, 20, run)
-    kill(tmp_path, rank=1)
-    status, _, _ = finish(run)
+    (status, _, err), checkpoint = train_and_kill(tmp_path, 1)
     assert status != 0, "without --max-restarts, torchrun gives up"
+    assert "exitcode: -9" in err
     before = load(checkpoint)
-    assert 20 <= len(before["losses"]) < steps
+    losses, weights = alone
+    assert len(before["losses"]) == 30
+    assert close(before["losses"], losses[:30])
 
-    out, state = train(3, checkpoint, "--steps", str(steps))
-    assert out.startswith(
-        f"3 processes, 100 points, {steps - len(before['losses'])} steps to go\n"
-    )
-    losses, weights = alone(steps)
-    assert state["losses"][: len(before["losses"])] == before["losses"]
+    out, state = train(3, checkpoint)
+    assert out.startswith("3 processes, 100 points, 70 steps to go\n")
+    assert state["losses"][:30] == before["losses"]
     assert close(state["losses"], losses)
     assert same_weights(state["weights"], weights)
 
@@ -263,7 +244,7 @@ def test_without_torchrun_it_says_what_to_type():
 
 
 def test_more_processes_than_points_are_refused():
-    status, said = plain(RANK="0", WORLD_SIZE="101")
+    status, said = plain(RANK="0", WORLD_SIZE="101", TORCHELASTIC_RUN_ID="a test")
     assert (status, said) == (1, "101 processes for 100 points: start 100 at most\n")
 
 
@@ -276,7 +257,7 @@ def test_more_processes_than_points_are_refused():
     ],
 )
 def test_wrong_arguments_are_refused(script, monkeypatch, capsys, arguments, says):
-    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a test")
     monkeypatch.setattr(sys, "argv", ["distributed.py", *arguments])
     with pytest.raises(SystemExit):
         script.main()
@@ -295,7 +276,7 @@ def nothing_like_a_checkpoint(path):
 
 
 def empty(path):
-    path.touch()
+    path.write_bytes(b"")
 
 
 def cut_off(path):
@@ -320,7 +301,7 @@ def with_code_in_it(path):
 
 
 def a_pickle(path):
-    path.write_bytes(pickle.dumps(Intruder()))
+    path.write_bytes(pickle.dumps(Intruder(), protocol=2))
 
 
 @pytest.mark.parametrize(
