@@ -125,13 +125,13 @@ def main():
         sys.exit(f"{world} processes for {len(points)} points: start {len(points)} at most")
     losses = read_checkpoint(given.checkpoint, network, given.steps) if given.checkpoint else []
     say = print if rank == 0 else lambda text: None
-    say(f"{world} processes, {len(points)} points, {given.steps - len(losses)} steps to go")
+    say(f"processes {world}, points {len(points)}, steps to go {given.steps - len(losses)}")
 
     def done():
         if len(losses) % 10 == 0 or len(losses) == given.steps:
             say(f"step {len(losses) - 1:2}  loss {losses[-1]:.9f}")
-            if given.checkpoint and rank == 0:
-                write_checkpoint(given.checkpoint, network, losses, given.steps)
+        if given.checkpoint and rank == 0:
+            write_checkpoint(given.checkpoint, network, losses, given.steps)
 
     meet(rank, world)
     train_together(network, points, labels, given.steps, losses, done)

@@ -30,7 +30,7 @@ PUBLISHED = {
 }
 
 # Runs the script, but for the victim among its processes: at first it comes to a halt in its
-# step 35, and leaves its id in a file, for who wants to kill it.
+# 35th step, and leaves its id in a file, for who wants to kill it.
 HALTING = """
 import os, runpy, sys, time
 import torch
@@ -117,9 +117,9 @@ def alone(script):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The output and the checkpoint of a hundred steps in one, two and three processes."""
+    """The output and the checkpoint of a hundred steps in one process, and in two."""
     folder = tmp_path_factory.mktemp("runs")
-    return {n: train(n, folder / f"{n}.pt") for n in (1, 2, 3)}
+    return {n: train(n, folder / f"{n}.pt") for n in (1, 2)}
 
 
 def close(found, expected):
@@ -131,7 +131,7 @@ def same_weights(found, expected):
     return all(torch.allclose(found[k], expected[k], rtol=0, atol=1e-9) for k in expected)
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("processes", [1, 2])
 def test_the_losses_are_those_of_a_single_process_at_every_step(runs, alone, processes):
     out, state = runs[processes]
     losses, weights = alone
@@ -141,36 +141,34 @@ def test_the_losses_are_those_of_a_single_process_at_every_step(runs, alone, pro
     assert same_weights(state["weights"], weights)
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("processes", [1, 2])
 def test_all_processes_end_on_the_same_weights_and_one_speaks_for_all(runs, processes):
     lines = runs[processes][0].splitlines()
-    assert lines[0] == f"{processes} processes, 100 points, 100 steps to go"
+    assert lines[0] == f"processes {processes}, points 100, steps to go 100"
     assert lines[1:-1] == [
         f"step {k:2}  loss {runs[processes][1]['losses'][k]:.9f}" for k in range(9, 100, 10)
     ]
     assert lines[-1] == "the same weights everywhere: True"
 
 
-def test_a_checkpoint_holds_the_same_from_one_process_or_several(runs):
-    _, one = runs[1]
-    for n in (2, 3):
-        _, several = runs[n]
-        assert list(several) == list(one) == ["weights", "losses", "steps"]
-        assert several["steps"] == one["steps"] == 100
-        assert close(several["losses"], one["losses"])
-        assert same_weights(several["weights"], one["weights"])
+def test_a_checkpoint_holds_the_same_from_one_process_or_two(runs):
+    (_, one), (_, two) = runs[1], runs[2]
+    assert list(two) == list(one) == ["weights", "losses", "steps"]
+    assert two["steps"] == one["steps"] == 100
+    assert close(two["losses"], one["losses"])
+    assert same_weights(two["weights"], one["weights"])
     model = micrograd.to_torch(micrograd.nn.MLP(2, [16, 16, 1]))
     model.load_state_dict(one["weights"])
     trained = micrograd.from_torch(model)
     assert len(trained.parameters()) == 337
 
 
-def train_and_kill(folder, rank, *options):
-    """Two processes, of which one is killed in its step 35: what torchrun then makes of it."""
+def train_and_kill(processes, folder, rank, *options):
+    """What torchrun makes of it when one of some processes is killed in its 35th step."""
     (folder / "halting.py").write_text(HALTING)
     checkpoint, victim = folder / "moons.pt", folder / "victim"
     arguments = [folder / "halting.py", victim, rank, SCRIPT, "--checkpoint", checkpoint]
-    run = torchrun(2, *arguments, options=options)
+    run = torchrun(processes, *arguments, options=options)
     while not victim.exists():
         assert run.poll() is None, finish(run)
         time.sleep(0.05)
@@ -179,11 +177,12 @@ def train_and_kill(folder, rank, *options):
 
 
 def test_after_a_kill_torchrun_goes_on_from_the_checkpoint_to_the_same_end(tmp_path, alone):
-    ended, checkpoint = train_and_kill(tmp_path, 0, "--max-restarts", "1")
+    # Three processes: their shares of the hundred points are unequal, too.
+    ended, checkpoint = train_and_kill(3, tmp_path, 0, "--max-restarts", "1")
     status, out, err = ended
     assert status == 0, err
-    to_go = re.findall(r"2 processes, 100 points, (\d+) steps to go", out)
-    assert to_go == ["100", "70"], "the thirty steps in the checkpoint are not done again"
+    to_go = re.findall(r"processes 3, points 100, steps to go (\d+)", out)
+    assert to_go == ["100", "66"], "no finished step is done again"
     assert out.endswith("the same weights everywhere: True\n")
     losses, weights = alone
     assert close(load(checkpoint)["losses"], losses)
@@ -191,17 +190,17 @@ def test_after_a_kill_torchrun_goes_on_from_the_checkpoint_to_the_same_end(tmp_p
 
 
 def test_a_run_that_ended_early_is_continued_by_another_number_of_processes(tmp_path, alone):
-    (status, _, err), checkpoint = train_and_kill(tmp_path, 1)
+    (status, _, err), checkpoint = train_and_kill(2, tmp_path, 1)
     assert status != 0, "without --max-restarts, torchrun gives up"
     assert "exitcode: -9" in err
     before = load(checkpoint)
     losses, weights = alone
-    assert len(before["losses"]) == 30
-    assert close(before["losses"], losses[:30])
+    assert len(before["losses"]) == 34
+    assert close(before["losses"], losses[:34])
 
-    out, state = train(3, checkpoint)
-    assert out.startswith("3 processes, 100 points, 70 steps to go\n")
-    assert state["losses"][:30] == before["losses"]
+    out, state = train(1, checkpoint)
+    assert out.startswith("processes 1, points 100, steps to go 66\n")
+    assert state["losses"][:34] == before["losses"]
     assert close(state["losses"], losses)
     assert same_weights(state["weights"], weights)
 
