@@ -7,7 +7,7 @@ ARGS =
 python = .venv/bin/python
 another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
 
-.PHONY: all test tangle images check help clean .ready .venv .python
+.PHONY: all test tangle images check notebook markdown fold help clean .ready .venv .python
 .NOTPARALLEL:
 
 all: images ## what plain `make` does: set up, tangle, draw, refresh every result
@@ -33,6 +33,16 @@ images: .ready ## run README.org: tangle it, draw every figure, refresh every re
 check: .ready ## change nothing; say what is not what README.org makes
 	@$(python) literate.py check
 
+notebook: .ready ## write micrograd.ipynb, with every result, for Jupyter
+	@$(python) literate.py notebook
+
+markdown: .ready ## write micrograd.md, for any Markdown editor
+	@$(python) literate.py markdown
+
+fold: .ready ## bring your edits in FROM=micrograd.md (or .ipynb) back into README.org
+	@[ -n "$(FROM)" ] || { echo "make: say which copy: make fold FROM=micrograd.md" >&2; exit 1; }
+	@$(python) literate.py fold "$(FROM)"
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 	@echo
@@ -40,7 +50,7 @@ help: ## this list
 	@echo "EMACS=/path/to/emacs chooses the Emacs that tangles."
 
 clean: ## remove .venv and every cache; committed files stay
-	rm -rf .venv .literate.stamp .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .literate.stamp .literate .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf build micrograd.egg-info __pycache__ tests/__pycache__
 
 # .venv keeps a copy of the requirements.txt that it was made from, put there last: it is made again when the two

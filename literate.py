@@ -3,6 +3,9 @@
     python literate.py tangle [DOCUMENT]         write the program that the document contains
     python literate.py run [--force] [DOCUMENT]  run its Python blocks: refresh all
     python literate.py check [DOCUMENT]          run them and show what differs; change nothing
+    python literate.py notebook [DOCUMENT]       write micrograd.ipynb, for Jupyter
+    python literate.py markdown [DOCUMENT]       write micrograd.md, for any editor
+    python literate.py fold COPY [DOCUMENT]      bring the edits made in one of these back
 
 The document is written in a small part of Org. The rest is refused, by `DOCUMENT:LINE: what is
 wrong; what to do` and exit status 1. No file is changed unless everything went well.
@@ -38,12 +41,16 @@ LINES_IN_EXAMPLE = 10  # Org's `org-babel-min-lines-for-block-output`
 
 
 class DocumentError(Exception):
-    """What is wrong at a `line` of the document; `trace` is Python's traceback, if any."""
+    """What is wrong at a `line` of the document; `trace` is Python's traceback, if any.
 
-    def __init__(self, line: int, message: str, trace: str = "") -> None:
+    If it is wrong in a copy of the document, `place` says where.
+    """
+
+    def __init__(self, line: int, message: str, trace: str = "", place: str = "") -> None:
         super().__init__(message)
         self.line = line
         self.trace = trace
+        self.place = place
 
 
 # Parsing: a document is a list of elements, whose texts add up to it.
@@ -659,7 +666,10 @@ def catch_signals(handler: Any) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tangle, run and check a literate document.")
-    parser.add_argument("verb", choices=["tangle", "run", "check"])
+    verbs = ["tangle", "run", "check", "notebook", "markdown", "fold"]
+    parser.add_argument("verb", choices=verbs)
+    if "fold" in sys.argv[1:2]:
+        parser.add_argument("copy", type=Path, help="the .md or .ipynb that was edited")
     parser.add_argument("document", nargs="?", type=Path, default=HERE.with_name("README.org"))
     parser.add_argument("--force", action="store_true", help="run, even if nothing has changed")
     given = parser.parse_intermixed_args()
@@ -670,9 +680,16 @@ def main() -> int:
             return tangle_command(document)
         if given.verb == "run":
             return run_command(document, given.force)
-        return check_command(document)
+        if given.verb == "check":
+            return check_command(document)
+        import fold  # here, since only copies need Jupytext
+
+        if given.verb == "fold":
+            return fold.fold_command(document, given.copy)
+        return fold.copy_command(document, given.verb)
     except DocumentError as error:
-        message, status = f"{error.trace}{document.name}:{error.line}: {error}", 1
+        place = error.place or f"{document.name}:{error.line}"
+        message, status = f"{error.trace}{place}: {error}", 1
     except OSError as error:
         message, status = f"{error.filename or document}: {error.strerror}", 1
     except KeyboardInterrupt:
@@ -685,4 +702,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
         serve(sys.argv[2], int(sys.argv[3]))
     else:
-        sys.exit(main())
+        import literate  # under its name, as the modules that it needs know it
+
+        sys.exit(literate.main())
