@@ -150,7 +150,8 @@ def code_cell(piece: Piece, document: Path, folded: bool) -> Any:
 def output(result: str, document: Path) -> Any:
     """The output that a kernel gives for a result: what was printed, or a figure."""
     if link := re.fullmatch(r"\[\[file:(.*)\]\]\s*", result):
-        data = {"text/plain": repr(link[1])}
+        # Jupyter shows no SVG of a notebook that it did not run itself, but it follows a link.
+        data = {"text/plain": repr(link[1]), "text/markdown": f"![]({link[1]})"}
         figure = literate.read(document.parent / link[1])
         if figure and link[1].endswith(".svg"):
             data["image/svg+xml"] = figure.decode()
