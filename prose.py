@@ -147,6 +147,7 @@ def read_org_items(
     """The items of the list that begins at lines[start], and where it ends."""
     items: list[Node] = []
     indent, ordered = len(item[1]), item[2][0].isdigit()
+    number = int(item[2][:-1]) if ordered else 0
     while True:
         until = end = start + 1
         while until < len(lines) and until - end < 2:
@@ -158,7 +159,8 @@ def read_org_items(
         inside = [item[3] or "", *lines[start + 1 : end]]
         nodes = read_org_text(inside, line + start, first=bool(item[3]))
         gap = bool(items) and not lines[start - 1].strip()
-        items.append(Node("item", item[2], nodes=tuple(nodes), gap=gap))
+        marker = f"{number + len(items)}{item[2][-1]}" if ordered else item[2]
+        items.append(Node("item", marker, nodes=tuple(nodes), gap=gap))
         again = ITEM.match(lines[until]) if until < len(lines) and until - end < 2 else None
         if not again or len(again[1]) != indent or again[2][0].isdigit() != ordered:
             return items, end
@@ -373,7 +375,7 @@ ESCAPES = re.compile(
     r"|<(?=[a-zA-Z/!?])|&(?=#?\w+;)|](?=[\[(:])|!(?=\Z)"
 )
 LINE_ESCAPES = re.compile(
-    r"^(?:(?=[-=:|*_+ ]+$)|(?=#{1,6}(?:\s|$))|(?=>)|(?=[-+*](?:\s|$))|(\d{1,9})(?=[.)](?:\s|$)))",
+    r"^(?:(?=(?:=+|[-:| ]+)$)|(?=#{1,6}(?:\s|$))|(?=>)|(?=[-+*](?:\s|$))|(\d{1,9})(?=[.)](?:\s|$)))",
     re.MULTILINE,
 )
 

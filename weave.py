@@ -127,7 +127,9 @@ def as_piece(node: Node) -> Node:
 
 
 def squeezed(org: str) -> str:
-    return re.sub(r"\s+", "", re.sub(r"^ *\|-.*", "|-", org, flags=re.MULTILINE))
+    """The text without what may differ: blanks, a table's line, the numbers of a list."""
+    org = re.sub(r"^ *(?:(\|-).*|\d+(?=[.)] ))", r"\1", org, flags=re.MULTILINE)
+    return re.sub(r"\s+", "", org)
 
 
 def unlike(piece: Piece) -> DocumentError:
