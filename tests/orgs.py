@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 import literate
 
 HEAD = "#+title: Small\n#+property: header-args:python :session small\n"
-WORDS = st.sampled_from("a B2 word words naïve x_1 c++ (in) 1. 3x² - + :: “so” it's end.".split())
+WORDS = st.sampled_from(
+    "a B2 word words naïve x_1 c++ (in) 1. 3x² - + :: “so” it's end.".split()
+)
 SIGNS = "*_/+~=`<>&\\|![](){}#-.:$^'\"1a é"
 NOISE = st.text(SIGNS, min_size=1, max_size=6).filter(lambda text: text.strip() == text)
 CODE = st.text(SIGNS.replace("~", "").replace("=", ""), min_size=1, max_size=8)
@@ -30,9 +32,9 @@ def sentences(words, lines=3):
         phrase.map("*{}*".format),
         phrase.map("/{}/".format),
         phrase.map("+{}+".format),
-        st.tuples(st.sampled_from(TARGETS), phrase.filter(lambda p: not set(p) & set("[]"))).map(
-            lambda link: "[[{}][{}]]".format(*link)
-        ),
+        st.tuples(
+            st.sampled_from(TARGETS), phrase.filter(lambda p: not set(p) & set("[]"))
+        ).map(lambda link: "[[{}][{}]]".format(*link)),
         st.sampled_from(TARGETS).map("[[{}]]".format),
         st.just("[[file:images/one.svg]]"),
     )
@@ -81,7 +83,9 @@ def quotes(words):
 
 
 def bodies(words):
-    lines = st.one_of(sentences(words, 1), st.sampled_from(["", "", "  x", "```python", "~~~", ",* a"]))
+    lines = st.one_of(
+        sentences(words, 1), st.sampled_from(["", "", "  x", "```python", "~~~", ",* a"])
+    )
     return joined(lines, 1, 5, "\n").map(lambda text: text.replace("* ", ",* ") + "\n")
 
 
