@@ -12,7 +12,7 @@ another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
 plain = if [ -x $(python) ]; then $(python) literate.py $(1); \
 	else $(MAKE) --no-print-directory .python && "$(PYTHON)" literate.py $(1); fi
 
-.PHONY: all test tangle detangle images check distributed help clean .ready .venv .python
+.PHONY: all test tangle detangle images check notebook markdown fold distributed help clean .ready .venv .python
 .NOTPARALLEL:
 
 all: images ## what plain `make` does: set up, tangle, draw, refresh every result
@@ -44,6 +44,16 @@ check: .ready ## change nothing; say what is not what README.org makes
 distributed: .ready ## train the moons in PROCESSES=2 processes; ARGS="--steps 200" goes to the script
 	@OMP_NUM_THREADS=1 $(python) -m torch.distributed.run --standalone --local-addr localhost \
 		--nproc-per-node $(PROCESSES) examples/distributed.py $(ARGS)
+
+notebook: .ready ## write micrograd.ipynb, with every result, for Jupyter
+	@$(python) literate.py notebook
+
+markdown: .ready ## write micrograd.md, for any Markdown editor
+	@$(python) literate.py markdown
+
+fold: .ready ## bring your edits in FROM=micrograd.md (or .ipynb) back into README.org
+	@[ -n "$(FROM)" ] || { echo "make: say which copy: make fold FROM=micrograd.md" >&2; exit 1; }
+	@$(python) literate.py fold "$(FROM)"
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile

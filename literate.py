@@ -4,6 +4,9 @@
     python literate.py run [--force] [DOCUMENT]  run its Python blocks: refresh all
     python literate.py check [DOCUMENT]          run them and show what differs; change nothing
     python literate.py detangle [DOCUMENT]       take edits of the program into the document
+    python literate.py notebook [DOCUMENT]       write micrograd.ipynb, for Jupyter
+    python literate.py markdown [DOCUMENT]       write micrograd.md, for any editor
+    python literate.py fold COPY [DOCUMENT]      bring the edits made in one of these back
 
 The document is written in a small part of Org. The rest is refused, by `DOCUMENT:LINE: what is
 wrong; what to do` and exit status 1. No file is changed unless everything went well.
@@ -146,7 +149,7 @@ NO_TEXT = {
     r"\[\[": "a link that does not end on its line; end it there",
 }
 VERBATIM = re.compile(
-    r"(?<![^\s\-({'\"|])([~=])(?=\S)(?:.|\n(?!\n))*?(?<=\S)\1(?![^\s\-.,:;!?'\")}\[\\|])"
+    r"(?<![^\s\-({'\"|])([~=])(?=\S)(?:.|\n(?!\n))+?(?<=\S)\1(?![^\s\-.,:;!?'\")}\[\\|])"
 )
 LINK = re.compile(r"\[\[([^][\n]+)\](?:\[([^][]+)\])?\]")
 SENTENCES = ("text", "table", "heading", "quote")
@@ -788,7 +791,10 @@ def catch_signals(handler: Any) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tangle, run and check a literate document.")
-    parser.add_argument("verb", choices=["tangle", "run", "check", "detangle"])
+    verbs = ["tangle", "run", "check", "detangle", "notebook", "markdown", "fold"]
+    parser.add_argument("verb", choices=verbs)
+    if "fold" in sys.argv[1:2]:
+        parser.add_argument("copy", type=Path, help="the .md or .ipynb that was edited")
     parser.add_argument("document", nargs="?", type=Path, default=HERE.with_name("README.org"))
     parser.add_argument("--force", action="store_true", help="run, even if nothing has changed")
     given = parser.parse_intermixed_args()
@@ -801,7 +807,13 @@ def main() -> int:
             return detangle_command(document)
         if given.verb == "run":
             return run_command(document, given.force)
-        return check_command(document)
+        if given.verb == "check":
+            return check_command(document)
+        import fold  # here, since only copies need Jupytext
+
+        if given.verb == "fold":
+            return fold.fold_command(document, given.copy)
+        return fold.copy_command(document, given.verb)
     except DocumentError as error:
         place = error.place or f"{document.name}:{error.line}"
         message, status = f"{error.trace}{place}: {error}", 1

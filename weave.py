@@ -1,0 +1,326 @@
+"""The document as a notebook: micrograd.ipynb, for Jupyter, or micrograd.md, for any editor.
+
+Prose becomes Markdown cells; Python blocks become code cells, whose metadata are their header
+arguments; results become outputs. Jupytext writes and reads the Markdown, nbformat the .ipynb.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import contextlib
+import hashlib
+import re
+import subprocess
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+import literate
+import prose
+from literate import DocumentError
+from prose import Node, Piece
+
+STORE = ".literate"  # the documents that copies were made from, by git's name of their content
+KEPT = 20
+ARGUMENTS = [name[1:] for name in literate.ARGUMENTS]
+METADATA: dict[str, Any] = {
+    "jupytext": {
+        "cell_metadata_filter": ",".join(sorted([*ARGUMENTS, "figures"])) + ",-all",
+        "notebook_metadata_filter": "jupytext,kernelspec,literate,-all",
+        "text_representation": {
+            "extension": ".md",
+            "format_name": "markdown",
+            "format_version": "1.3",
+        },
+    },
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+}
+FIGURES = """\
+# This cell is not part of the document. It lets a notebook show a figure, given its path.
+get_ipython().display_formatter.formatters["image/svg+xml"].for_type(
+    str, lambda path: open(path).read() if path.startswith("images/") else None
+);"""
+
+
+# From the document to a notebook.
+
+
+def blob(text: str) -> str:
+    """The name that git gives to a file with this text."""
+    data = text.encode()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def notebook(text: str, document: Path) -> Any:
+    """The document's text as a notebook. Raises DocumentError for what Markdown cannot say."""
+    cells: list[Any] = []
+    folded = shown = False
+    for group in groups(prose.split(literate.parse(text))):
+        if group[0].node.kind == "code":
+            if not shown and group[0].result.endswith("]]\n"):
+                shown = True
+                hidden = {"jupyter": {"source_hidden": True}}
+                cells.append(new_code_cell(FIGURES, metadata={"figures": True, **hidden}))
+            cells.append(code_cell(group[0], document, folded))
+            continue
+        cell = new_markdown_cell(markdown(group))
+        opens, closes = opening(group[0]), closing(group[-1])
+        if folded and not opens and not (closes and len(group) == 1):
+            cell.metadata["jupyter"] = {"source_hidden": True}
+        folded = (folded or opens) and not closes
+        cells.append(cell)
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"
+    source = {"blob": blob(text), "document": document.name}
+    return new_notebook(cells=cells, metadata={**METADATA, "literate": source})
+
+
+def groups(pieces: list[Piece]) -> list[list[Piece]]:
+    """The pieces of each cell: one block of code, or prose up to a heading or a fold."""
+    found: list[list[Piece]] = []
+    for piece in pieces:
+        last = found[-1][-1] if found else None
+        starts = piece.node.kind in ("code", "heading") or opening(piece)
+        if not last or last.node.kind == "code" or closing(last) or starts:
+            found.append([])
+        found[-1].append(piece)
+    return found
+
+
+def opening(piece: Piece) -> bool:
+    return piece.node.kind == "html" and "<details" in piece.node.text
+
+
+def closing(piece: Piece) -> bool:
+    return piece.node.kind == "html" and "</details" in piece.node.text
+
+
+def markdown(group: list[Piece]) -> str:
+    """A Markdown cell, proved: reading it gives the same nodes, and these the same Org."""
+    for piece in group:
+        again = prose.org_lines(piece.node)
+        if piece.node.kind != "fence" and squeezed(again) != squeezed(piece.org):
+            raise unlike(piece)
+    for close in (True, False):
+        text = ""
+        for piece in group:
+            text += prose.write_markdown(piece.node)
+            text += "" if close and not piece.gap else "\n"
+        text = text.rstrip("\n")
+        back = prose.read_markdown(text, {})
+        if [as_piece(node) for node in back] == [as_piece(piece.node) for piece in group]:
+            return text
+    for piece, node in zip(group, [*back, *[Node("none")] * len(group)], strict=False):
+        if as_piece(piece.node) != as_piece(node):
+            raise unlike(piece)
+    raise unlike(group[-1])
+
+
+def as_piece(node: Node) -> Node:
+    """The node without what is known from its place."""
+    return replace(node, gap=False)
+
+
+def squeezed(org: str) -> str:
+    """The text without what may differ: blanks, a table's line, the numbers of a list."""
+    org = re.sub(r"^ *(?:(\|-).*|\d+(?=[.)] ))", r"\1", org, flags=re.MULTILINE)
+    return re.sub(r"\s+", "", org)
+
+
+def unlike(piece: Piece) -> DocumentError:
+    what = piece.org.split("\n")[0][:50]
+    message = "would not come back from Markdown as it is; write it more plainly"
+    return DocumentError(piece.node.line, f"`{what}` {message}")
+
+
+def code_cell(piece: Piece, document: Path, folded: bool) -> Any:
+    cell = new_code_cell(piece.node.text.removesuffix("\n"), metadata=dict(piece.node.info))
+    if result := piece.result:
+        cell.outputs = [output(result.split("#+RESULTS:", 1)[1].split("\n", 1)[1], document)]
+    if folded or cell.metadata.get("exports") == "results":
+        cell.metadata["jupyter"] = {"source_hidden": True}
+    if folded and cell.outputs:
+        cell.metadata["jupyter"]["outputs_hidden"] = True
+    return cell
+
+
+def output(result: str, document: Path) -> Any:
+    """The output that a kernel gives for a result: what was printed, or a figure."""
+    if link := re.fullmatch(r"\[\[file:(.*)\]\]\s*", result):
+        # Jupyter shows no SVG of a notebook that it did not run itself, but it follows a link.
+        data = {"text/plain": repr(link[1]), "text/markdown": f"![]({link[1]})"}
+        figure = literate.read(document.parent / link[1])
+        if figure and link[1].endswith(".svg"):
+            data["image/svg+xml"] = figure.decode()
+        elif figure and link[1].endswith(".png"):
+            data["image/png"] = base64.b64encode(figure).decode()
+        return new_output("execute_result", data)
+    if result.startswith("#+begin_example"):
+        return new_output("stream", name="stdout", text=prose.plain_body(result))
+    return new_output("stream", name="stdout", text=re.sub("^: ?", "", result, flags=re.M))
+
+
+# From a notebook to pieces of the document.
+
+
+def read_notebook(path: Path, data: bytes) -> Any:
+    """A copy's bytes as a notebook. Raises DocumentError, at its place, if they are none."""
+    try:
+        text = data.decode().replace("\r\n", "\n")
+        if path.suffix == ".ipynb":
+            return nbformat.reads(text, as_version=4)
+        book = jupytext.reads(text, fmt="md")
+    except (ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
+        what = str(error).split("\n")[0][:100]
+        message = f"cannot be read ({what}); undo what broke it"
+        raise DocumentError(1, message, place=path.name) from None
+    # Jupytext does not say where its cells were: find each one's text below the last.
+    line, start = 1, re.match(r"(?:---\n[\s\S]*?\n---\n)?", text).end()  # type: ignore[union-attr]
+    for cell in book.cells:
+        source = re.sub(r"\A%%.*\n?", "", cell.source)
+        found = max(text.find(source, start), start)
+        line = text.count("\n", 0, found) + 1
+        cell.metadata["line"] = line - (source != cell.source)
+        start = found + len(source)
+    return book
+
+
+def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
+    """The pieces of a notebook's cells. Raises DocumentError at their place."""
+    args_of = {prose.key(p.node).text: p.node.info for p in known if p.node.kind == "code"}
+    references: dict[str, Any] = {}
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            prose.MARKDOWN.parse(cell.source, references)
+    pieces: list[Piece] = []
+    for number, cell in enumerate(book.cells, 1):
+        first = cell.metadata.get("line", 0) - 1
+        place = (
+            f"{path.name}:" if path.suffix != ".ipynb" else f"{path.name}: cell {number}, line "
+        )
+        try:
+            if cell.cell_type == "markdown":
+                nodes = prose.read_markdown(cell.source, references)
+            else:
+                nodes = read_code(cell, args_of)
+        except DocumentError as error:
+            where = f"{place}{max(first, 0) + error.line}"
+            raise DocumentError(1, str(error), place=where) from None
+        for node, after in zip(nodes, [*nodes[1:], None], strict=False):
+            gap = "" if after and not after.gap else "\n"
+            pieces.append(Piece(node, "", gap, place=place, line=max(first, 0) + node.line))
+    titles = [piece for piece in pieces if piece.node.kind == "title"]
+    for piece in titles[1:]:
+        message = "a second title; chapters begin with ##"
+        raise DocumentError(1, message, place=f"{piece.place}{piece.line}")
+    return pieces
+
+
+def read_code(cell: Any, args_of: dict[str, Any]) -> list[Node]:
+    """The node of a code cell, if it has any."""
+    source = cell.source.rstrip() + "\n"
+    if not source.strip():
+        return []
+    if cell.cell_type != "code":
+        raise DocumentError(1, "a raw cell has no place in the document; make it Markdown")
+    if cell.metadata.get("figures") or source.rstrip() == FIGURES:
+        if source.rstrip() == FIGURES:
+            return []
+        raise DocumentError(1, "this cell is not part of the document; use another")
+    if magic := re.match(r"%%(\w[\w-]*)[ ]*\n", source):
+        info = f"{magic[1]} :eval no :exports code"
+        return [Node("fence", source[magic.end() :], info=info)]
+    args = {a: str(cell.metadata[a]) for a in ARGUMENTS if a in cell.metadata}
+    node = Node("code", source, info=tuple(sorted(args.items())))
+    if not args:
+        node = replace(node, info=args_of.get(prose.key(node).text) or usual(source))
+    return [node]
+
+
+def usual(code: str) -> tuple[tuple[str, str], ...]:
+    """The header arguments of new code: a figure's, a silent block's, or an example's."""
+    try:
+        body = ast.parse(code).body
+    except SyntaxError as error:
+        row = code.split("\n")[(error.lineno or 1) - 1]
+        if re.match(r"\s*[%!?]", row):
+            message = f"`{row.strip()[:50]}` is for notebooks only; write it in Python"
+            raise DocumentError(error.lineno or 1, message) from None
+        body = []
+    quiet = (
+        ast.FunctionDef,
+        ast.ClassDef,
+        ast.Import,
+        ast.ImportFrom,
+        ast.Assign,
+        ast.AnnAssign,
+    )
+    strings = (
+        [n.value for n in ast.walk(body[-1]) if isinstance(n, ast.Constant)] if body else []
+    )
+    results = "output"
+    if any(str(value).startswith(f"{literate.IMAGES}/") for value in strings):
+        results = "file" if isinstance(body[-1], ast.Expr) else "output"
+    elif body and all(isinstance(statement, quiet) for statement in body):
+        results = "silent"
+    return (("exports", literate.EXPORTS[results][0]), ("results", results))
+
+
+# Files, and the documents that they were made from.
+
+
+def as_markdown(book: Any) -> str:
+    """The notebook as Jupytext's Markdown, without Jupytext's version."""
+    text = jupytext.writes(book, fmt="md")
+    return re.sub(r"^ +jupytext_version: .*\n", "", text, count=1, flags=re.MULTILINE)
+
+
+def as_ipynb(book: Any) -> str:
+    return nbformat.writes(book) + "\n"
+
+
+def made_from(book: Any) -> str:
+    """What git calls the document that a notebook was made from."""
+    made = book.metadata.get("literate")
+    return str(made.get("blob")) if isinstance(made, dict) else "unknown"
+
+
+def remember(text: str, document: Path) -> dict[str, bytes]:
+    """The file that keeps a document for those who fold its copies; old ones are removed."""
+    store = document.with_name(STORE)
+    by_age = sorted(store.glob("*.org"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in by_age[KEPT - 1 :]:
+        path.unlink(missing_ok=True)
+    kept = store / f"{blob(text)}.org"
+    if kept.exists():
+        kept.touch()
+    return {f"{STORE}/{kept.name}": text.encode()}
+
+
+def recall(name: str, document: Path) -> str | None:
+    """The text of the document that git calls `name`: from the store, else from git."""
+    if not re.fullmatch(r"[0-9a-f]{40}", name):
+        return None
+    data = literate.read(document.with_name(STORE) / f"{name}.org")
+    with contextlib.suppress(OSError):
+        command = ["git", "cat-file", "blob", name]
+        if data is None:
+            done = subprocess.run(command, cwd=document.parent, capture_output=True)
+            data = done.stdout if done.returncode == 0 else None
+    text = data.decode(errors="replace") if data else ""
+    return text if blob(text) == name else None
+
+
+def check_copy(text: str, copy: Path, data: bytes) -> None:
+    """Raise DocumentError if the bytes of a document's copy do not give all its pieces."""
+    pieces = prose.split(literate.parse(text))
+    back = pieces_of(read_notebook(copy, data), copy, pieces)
+    for piece, again in zip_longest(pieces, back):
+        if not again or not piece or prose.key(piece.node) != prose.key(again.node):
+            raise unlike(piece or pieces[-1])
