@@ -7,7 +7,7 @@ ARGS =
 python = .venv/bin/python
 another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
 
-.PHONY: all test tangle images check help clean .ready .venv .python
+.PHONY: all test tangle images check bench help clean .ready .venv .python
 .NOTPARALLEL:
 
 all: images ## what plain `make` does: set up, tangle, draw, refresh every result
@@ -33,6 +33,10 @@ images: .ready ## run README.org: tangle it, draw every figure, refresh every re
 check: .ready ## change nothing; say what is not what README.org makes
 	@$(python) literate.py check
 
+bench: .python ## this engine against its peers, side by side: the table of speeds (takes minutes)
+	@benchmarks/.venv/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear benchmarks/.venv
+	@benchmarks/.venv/bin/python benchmarks/bench.py $(ARGS)
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 	@echo
@@ -40,8 +44,8 @@ help: ## this list
 	@echo "EMACS=/path/to/emacs chooses the Emacs that tangles."
 
 clean: ## remove .venv and every cache; committed files stay
-	rm -rf .venv .literate.stamp .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf build micrograd.egg-info __pycache__ tests/__pycache__
+	rm -rf .venv benchmarks/.venv .literate.stamp .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build micrograd.egg-info __pycache__ tests/__pycache__ benchmarks/__pycache__
 
 # .venv keeps a copy of the requirements.txt that it was made from, put there last: it is made again when the two
 # differ, or when an interruption left no copy. Content decides: a fresh clone has arbitrary file times.
