@@ -144,7 +144,13 @@ def apply(op: str, *inputs: Any) -> "Value":
 
 def infix(op: str) -> tuple[Callable[[Any, Any], "Value"], Callable[[Any, Any], "Value"]]:
     """The two methods of an infix operator: for `a op b` and, reflected, for `b op a`."""
-    return (lambda a, b: apply(op, a, b)), (lambda a, b: apply(op, b, a))
+
+    def forward(a, b):
+        b = b if isinstance(b, Value) else Value(b)
+        data, local = RULES[op](float(a.data), float(b.data))
+        return Value(data, (a, b), op, "", local)
+
+    return forward, lambda a, b: apply(op, b, a)
 
 
 class Value:
@@ -209,14 +215,16 @@ def topological_order(root: Value) -> list[Value]:
     A depth-first walk with a stack of its own: Python's ends at a depth of a thousand.
     """
     order: dict[Value, None] = {}  # a dict keeps its keys in the order in which they came
-    stack = [root]
+    stack = [(root, iter(root._prev))]
     while stack:
-        v = stack.pop()
-        missing = [child for child in v._prev if child not in order]
-        if missing:
-            stack += [v, *reversed(missing)]
-        else:
+        v, inputs = stack[-1]
+        for child in inputs:
+            if child not in order:
+                stack.append((child, iter(child._prev)))
+                break
+        else:  # none is missing
             order[v] = None
+            stack.pop()
     return list(order)
 
 
@@ -343,6 +351,16 @@ class Module:
             p.grad = 0.0
 
 
+def total(first, *others):
+    value = first
+    for x in others:
+        value = value + x
+    return value, (1.0,) * (1 + len(others))
+
+
+RULES["sum"] = total
+
+
 class Neuron(Module):
     """nonlin(w1 x1 + w2 x2 + ... + b): from nin inputs to one Value.
 
@@ -366,7 +384,7 @@ class Neuron(Module):
         x = list(x) if hasattr(x, "__iter__") else [x]
         if len(x) != len(self.w):
             raise ValueError(f"this neuron has {len(self.w)} inputs, and was given {len(x)}")
-        act = sum((wi * xi for wi, xi in zip(self.w, x, strict=True)), self.b)
+        act = apply("sum", self.b, *[wi * xi for wi, xi in zip(self.w, x, strict=True)])
         return apply(self.nonlin, act) if self.nonlin else act
 
     def parameters(self) -> list[Value]:

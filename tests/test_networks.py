@@ -416,9 +416,9 @@ def test_an_activation_is_the_rule_of_that_name_or_none(flavour, nonlin):
     total = 0.25 + neuron.w[0].data * 0.5 + neuron.w[1].data * -0.25
     y = neuron([0.5, -0.25])
     assert y.data == (RULES[nonlin](total)[0] if nonlin else total)
-    assert y._op == (nonlin or "+")
+    assert y._op == (nonlin or "sum")
     layer = FLAVOURS[flavour].Layer(2, 3, nonlin=nonlin)
-    assert [v._op for v in layer([0.5, -0.25])] == [nonlin or "+"] * 3
+    assert [v._op for v in layer([0.5, -0.25])] == [nonlin or "sum"] * 3
 
 
 def test_the_default_is_tanh_everywhere_for_the_lecture_and_a_linear_end_for_the_package():
