@@ -7,7 +7,7 @@ ARGS =
 python = .venv/bin/python
 another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
 
-.PHONY: all test tangle images check notebook markdown fold help clean .ready .venv .python
+.PHONY: all test tangle images check notebook markdown fold html help clean .ready .venv .python
 .NOTPARALLEL:
 
 all: images ## what plain `make` does: set up, tangle, draw, refresh every result
@@ -43,15 +43,18 @@ fold: .ready ## bring your edits in FROM=micrograd.md (or .ipynb) back into READ
 	@[ -n "$(FROM)" ] || { echo "make: say which copy: make fold FROM=micrograd.md" >&2; exit 1; }
 	@$(python) literate.py fold "$(FROM)"
 
+html: .ready ## write micrograd.html: the document as one page, for reading offline
+	@$(python) literate.py html
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "PYTHON=/path/to/python3 chooses the Python that .venv is made from (make clean first)."
 	@echo "EMACS=/path/to/emacs chooses the Emacs that tangles."
 
-clean: ## remove .venv and every cache; committed files stay
+clean: ## remove .venv, micrograd.html and every cache; committed files stay
 	rm -rf .venv .literate.stamp .literate .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf build micrograd.egg-info __pycache__ tests/__pycache__
+	rm -rf build micrograd.egg-info micrograd.html __pycache__ tests/__pycache__
 
 # .venv keeps a copy of the requirements.txt that it was made from, put there last: it is made again when the two
 # differ, or when an interruption left no copy. Content decides: a fresh clone has arbitrary file times.

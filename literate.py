@@ -5,6 +5,7 @@
     python literate.py check [DOCUMENT]          run them and show what differs; change nothing
     python literate.py notebook [DOCUMENT]       write micrograd.ipynb, for Jupyter
     python literate.py markdown [DOCUMENT]       write micrograd.md, for any editor
+    python literate.py html [DOCUMENT]           write micrograd.html, one page to read
     python literate.py fold COPY [DOCUMENT]      bring the edits made in one of these back
 
 The document is written in a small part of Org. The rest is refused, by `DOCUMENT:LINE: what is
@@ -666,7 +667,7 @@ def catch_signals(handler: Any) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tangle, run and check a literate document.")
-    verbs = ["tangle", "run", "check", "notebook", "markdown", "fold"]
+    verbs = ["tangle", "run", "check", "notebook", "markdown", "html", "fold"]
     parser.add_argument("verb", choices=verbs)
     if "fold" in sys.argv[1:2]:
         parser.add_argument("copy", type=Path, help="the .md or .ipynb that was edited")
@@ -682,6 +683,10 @@ def main() -> int:
             return run_command(document, given.force)
         if given.verb == "check":
             return check_command(document)
+        if given.verb == "html":
+            import page  # here, since only this needs Pygments
+
+            return page.page_command(document)
         import fold  # here, since only copies need Jupytext
 
         if given.verb == "fold":
