@@ -176,8 +176,8 @@ def renew_names(pieces: list[Piece]) -> list[Piece]:
     out: list[Piece] = []
     for piece, line in zip(pieces, starts(pieces), strict=False):
         node, slug = piece.node, slugs.get(line, "")
-        if piece.place and node.kind == "heading" and slug != node.text:
-            if node.text or node.level == 1 or f"#{slug}" in linked:
+        if node.kind == "heading" and slug != node.text and (piece.place or not node.text):
+            if node.text or (piece.place and node.level == 1) or f"#{slug}" in linked:
                 renamed[f"[[#{node.text}]"] = f"[[#{slug}]"
                 node = replace(node, text=slug)
                 org = prose.org_lines(node)
@@ -223,7 +223,7 @@ def clash(one: Hunk, two: Hunk, now: list[Piece], new: list[Piece], name: str) -
         lines = "\n".join(texts).rstrip("\n").split("\n")
         sides.append((place, "".join(f"    {line}\n" for line in lines)))
     shown = "".join(f"{place} has\n{text}" for place, text in sides)
-    message = f"and {sides[0][0]} changed the same part; make both alike there, then fold again"
+    message = f"{sides[0][0]} was changed, too; make both alike there, then fold again"
     return DocumentError(1, message, shown, place=sides[1][0])
 
 
@@ -239,7 +239,7 @@ def copy_command(document: Path, verb: str) -> int:
         name, data = "micrograd.md", weave.as_markdown(book)
     else:
         name, data = "micrograd.ipynb", weave.as_ipynb(book)
-    weave.check_cells(book, weave.read_notebook(Path(name), data.encode()))
+    weave.check_cells(book, weave.read_notebook(Path(name), data.encode()), text)
     copy = document.with_name(name)
     old = literate.read(copy)
     if old is not None and edited(document, copy, old):

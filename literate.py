@@ -148,7 +148,7 @@ NO_TEXT = {
     r"\[\[": "a link that does not end on its line; end it there",
 }
 VERBATIM = re.compile(
-    r"(?<![^\s\-({'\"|])([~=])(?=\S)(?:.|\n(?!\n))*?(?<=\S)\1(?![^\s\-.,:;!?'\")}\[\\|])"
+    r"(?<![^\s\-({'\"|])([~=])(?=\S)(?:.|\n(?!\n))+?(?<=\S)\1(?![^\s\-.,:;!?'\")}\[\\|])"
 )
 LINK = re.compile(r"\[\[([^][\n]+)\](?:\[([^][]+)\])?\]")
 SENTENCES = ("text", "table", "heading", "quote")

@@ -1,8 +1,8 @@
 """Org prose to Markdown and back, for the part of Org that literate.py accepts.
 
-Both are read into the same nodes and written from them. Line breaks are kept, so that text which
-nobody edits comes back as it was. Markdown is read by markdown-it, as CommonMark with tables and
-strike-through; so it may be written in any of the ways that Markdown has.
+Both are read into the same nodes and written from them. Line breaks are kept, so that text
+which nobody edits comes back as it was. Markdown is read by markdown-it, as CommonMark with
+tables and strike-through; so it may be written in any of the ways that Markdown has.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import unquote
 
@@ -26,8 +27,10 @@ WIDTH = 100
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a sentence: `text`, `code` or `verbatim`; `bold`, `italic` or `strike` with more
-    `inside`; or a `link`, whose `text` is Org's target and whose description is `inside`."""
+    """A part of a sentence: `text`, `code`, `verbatim`, or one of KINDS with more `inside`.
+
+    Or a `link`, whose `text` is Org's target, and whose description, if any, is `inside`.
+    """
 
     kind: str
     text: str = ""
@@ -36,10 +39,13 @@ class Span:
 
 @dataclass(frozen=True)
 class Node:
-    """A block: a `title` or `heading` (`text` its CUSTOM_ID), `para`, `list` of `item`s (`text`
-    their markers), `quote`, `table` of `row`s of `cell`s, `fence` (`text` its code, `info` its
-    language), `html`, `comment`, `keyword` (`text` their lines), or `code` (Python, `info` its
-    header arguments)."""
+    """A part of the document.
+
+    A `title` or `heading` (`text` its CUSTOM_ID), `para`, `list` of `item`s (`text` their
+    markers), `quote`, `table` of `row`s of `cell`s, `fence` (`text` its code, `info` its
+    language), `html`, `comment` or `keyword` (`text` their lines), or `code` (in Python; `info`
+    its header arguments).
+    """
 
     kind: str
     text: str = ""
@@ -53,7 +59,7 @@ class Node:
 
 
 def key(node: Node) -> Node:
-    """The node without what says nothing: line breaks, blank lines, which bullet, indentation."""
+    """The node without what says nothing: line breaks, blank lines, which bullet."""
 
     def loose(span: Span) -> Span:
         text = re.sub(r"\s+", " ", span.text) if span.kind == "text" else span.text
@@ -147,6 +153,7 @@ def read_org_items(
     """The items of the list that begins at lines[start], and where it ends."""
     items: list[Node] = []
     indent, ordered = len(item[1]), item[2][0].isdigit()
+    number = int(item[2][:-1]) if ordered else 0
     while True:
         until = end = start + 1
         while until < len(lines) and until - end < 2:
@@ -158,7 +165,8 @@ def read_org_items(
         inside = [item[3] or "", *lines[start + 1 : end]]
         nodes = read_org_text(inside, line + start, first=bool(item[3]))
         gap = bool(items) and not lines[start - 1].strip()
-        items.append(Node("item", item[2], nodes=tuple(nodes), gap=gap))
+        marker = f"{number + len(items)}{item[2][-1]}" if ordered else item[2]
+        items.append(Node("item", marker, nodes=tuple(nodes), gap=gap))
         again = ITEM.match(lines[until]) if until < len(lines) and until - end < 2 else None
         if not again or len(again[1]) != indent or again[2][0].isdigit() != ordered:
             return items, end
@@ -189,7 +197,7 @@ def plain_body(text: str) -> str:
 
 
 def write_org(node: Node) -> str:
-    """The node's lines in Org. Raises DocumentError at the node's line if Org has none for it."""
+    """The node's lines in Org. Raises DocumentError, at the node's line, if Org has none."""
     check_flat(node)
     if node.kind in ("para", "list", "quote"):
         for wrap in (False, True):
@@ -227,22 +235,31 @@ def refuse(node: Node) -> None:
         literate.parse(org_lines(node))
     except DocumentError as error:
         raise DocumentError(node.line + error.line - 1, str(error)) from None
-    for part in [node, *node.nodes]:
-        for span in walk(part.spans):
-            alone = org_spans((span,))
-            if read_org_spans(alone) != (span,) or "\n" in alone[1:] and span.kind != "text":
-                what = markdown_spans((span,)).replace("\n", " ")[:50]
-                raise DocumentError(
-                    part.line,
-                    f"`{what}` would be something else in Org, which has no escapes; reword it, "
-                    "or put it between backticks",
-                )
-    what = markdown_lines(node).split("\n")[0][:50]
-    raise DocumentError(
-        node.line,
-        f"`{what}` cannot be written in Org, where only whole words, of two lines at most, are "
-        "marked, and nothing is escaped; reword it, or put it between backticks",
-    )
+    check_marks(node)
+    what = org_lines(node).split("\n")[0][:50]
+    message = "would be something else in Org; reword it, or put it between backticks"
+    raise DocumentError(node.line, f"`{what}` {message}")
+
+
+def check_marks(node: Node) -> None:
+    """Raise a DocumentError for the first part of a sentence that Org would read otherwise."""
+    back = read_org_spans(org_spans(node.spans))
+    for i, (span, again) in enumerate(zip_longest(node.spans, back)):
+        if span != again:
+            text = span and again and span.kind == again.kind == "text"
+            after = i + 1 if text else i
+            wrong = (*back[after:], *node.spans[after:], *node.spans)[0]
+            before = org_spans(back[:after])
+            what = org_spans([wrong]).replace("\n", " ")[:50]
+            message = (
+                "in Org, which marks whole words, on two lines at most, and has no escapes; "
+                "reword it, or put it between backticks"
+            )
+            raise DocumentError(
+                node.line + before.count("\n"), f"`{what}` means something else {message}"
+            )
+    for part in node.nodes:
+        check_marks(part if part.line > node.line else replace(part, line=node.line))
 
 
 def read_org(text: str) -> list[Node]:
@@ -355,7 +372,10 @@ def write_table(node: Node, write: Callable[[Iterable[Span]], str], cross: str) 
     lines = []
     for row in rows:
         blanks = [" " * (widths[i] - wide(cell)) for i, cell in enumerate(row)]
-        cells = [b + c if right[i] else c + b for i, (b, c) in enumerate(zip(blanks, row))]
+        cells = [
+            b + c if right[i] else c + b
+            for i, (b, c) in enumerate(zip(blanks, row, strict=True))
+        ]
         lines.append(f"| {' | '.join(cells)} |\n")
     rule = f"|{cross.join('-' * (width + 2) for width in widths)}|\n"
     if node.level:
@@ -373,7 +393,8 @@ ESCAPES = re.compile(
     r"|<(?=[a-zA-Z/!?])|&(?=#?\w+;)|](?=[\[(:])|!(?=\Z)"
 )
 LINE_ESCAPES = re.compile(
-    r"^(?:(?=[-=:|*_+ ]+$)|(?=#{1,6}(?:\s|$))|(?=>)|(?=[-+*](?:\s|$))|(\d{1,9})(?=[.)](?:\s|$)))",
+    r"^(?:(?=(?:=+|[-:| ]+)$)|(?=#{1,6}(?:\s|$))|(?=>)|(?=[-+*](?:\s|$))"
+    r"|(\d{1,9})(?=[.)](?:\s|$)))",
     re.MULTILINE,
 )
 
@@ -562,13 +583,14 @@ def read_html(node: Node, text: str) -> list[Node]:
 
 def read_items(part: SyntaxTreeNode, lines: list[str]) -> list[Node]:
     items: list[Node] = []
-    first = int(part.attrs.get("start", 1)) if part.type == "ordered_list" else 0
+    first = int(part.attrs.get("start", 1)) if part.type == "ordered_list" else None
     for i, child in enumerate(part.children):
         start, end = child.map or (0, 0)
         nodes = [n for inner in child.children for n in read_block(inner, lines, "list")]
         if nodes:
             nodes[0] = replace(nodes[0], gap=False)
-        marker = f"{first + i}{child.markup}" if part.type == "ordered_list" else child.markup
+        marker = f"{first + i}{child.markup}" if first is not None else child.markup
+        marker = marker.replace("*", "-")
         gap = i > 0 and not lines[start - 1].strip(" >\t")
         items.append(
             Node("item", marker, nodes=tuple(nodes), gap=gap, line=start + 1, end=end + 1)
@@ -613,6 +635,8 @@ def read_span(part: SyntaxTreeNode, line: int) -> list[Span]:
     if part.type in NO_MARKDOWN:
         raise DocumentError(line, f"`{part.content.strip()}`: {NO_MARKDOWN[part.type]}")
     if part.type == "text":
+        if note := re.search(r"\[\^[^\]\s]+\]", part.content):
+            raise DocumentError(line, f"`{note[0]}` is a footnote; write it into the text")
         return [Span("text", part.content)]
     if part.type == "softbreak":
         return [Span("text", "\n")]
@@ -621,6 +645,10 @@ def read_span(part: SyntaxTreeNode, line: int) -> list[Span]:
         return [Span(kind, part.content)]
     inside = merge([span for child in part.children for span in read_span(child, line)])
     if part.type == "link":
+        if inside and inside[0].text.startswith("^"):
+            raise DocumentError(
+                line, f"`[{inside[0].text}]` is a footnote; write it into the text"
+            )
         return [read_link(part, inside, line)]
     if part.type == "image":
         path = unquote(str(part.attrs["src"]))
@@ -691,13 +719,12 @@ def split(elements: list[literate.Element]) -> list[Piece]:
         gap = elements[i].text if i < len(elements) and elements[i].kind == "blank" else ""
         nodes = nodes_of(elements[start : start + 1] if result else elements[start:i], text)
         rows = text.split("\n")[:-1]
-        for node, after in zip(nodes, [*nodes[1:], None]):
+        for node, after in zip(nodes, [*nodes[1:], None], strict=False):
             end = len(rows) if after is None else after.line - first.line
             own = rows[node.line - first.line : end]
-            while not own[-1].strip():
-                own.pop()
-            blank = gap if after is None else "\n" * (end - node.line + first.line - len(own))
-            org = "".join(f"{row}\n" for row in own)
+            size = max(i for i, row in enumerate(own, 1) if row.strip())
+            org = "".join(f"{row}\n" for row in own[:size])
+            blank = "".join(f"{row}\n" for row in own[size:]) + ("" if after else gap)
             pieces.append(Piece(node, org, blank, result, line=node.line))
     return pieces
 

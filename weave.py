@@ -13,6 +13,7 @@ import hashlib
 import re
 import subprocess
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def closing(piece: Piece) -> bool:
 
 
 def markdown(group: list[Piece]) -> str:
-    """A Markdown cell. It is proved: reading it gives the same nodes, and these the same Org."""
+    """A Markdown cell, proved: reading it gives the same nodes, and these the same Org."""
     for piece in group:
         again = prose.org_lines(piece.node)
         if piece.node.kind != "fence" and squeezed(again) != squeezed(piece.org):
@@ -115,7 +116,7 @@ def markdown(group: list[Piece]) -> str:
         back = prose.read_markdown(text, {})
         if [as_piece(node) for node in back] == [as_piece(piece.node) for piece in group]:
             return text
-    for piece, node in zip(group, [*back, *[Node("none")] * len(group)]):
+    for piece, node in zip(group, [*back, *[Node("none")] * len(group)], strict=False):
         if as_piece(piece.node) != as_piece(node):
             raise unlike(piece)
     raise unlike(group[-1])
@@ -127,7 +128,9 @@ def as_piece(node: Node) -> Node:
 
 
 def squeezed(org: str) -> str:
-    return re.sub(r"\s+", "", re.sub(r"^ *\|-.*", "|-", org, flags=re.MULTILINE))
+    """The text without what may differ: blanks, a table's line, the numbers of a list."""
+    org = re.sub(r"^ *(?:(\|-).*|\d+(?=[.)] ))", r"\1", org, flags=re.MULTILINE)
+    return re.sub(r"\s+", "", org)
 
 
 def unlike(piece: Piece) -> DocumentError:
@@ -294,11 +297,16 @@ def remember(text: str, document: Path) -> dict[str, bytes]:
     by_age = sorted(store.glob("*.org"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in by_age[KEPT - 1 :]:
         path.unlink(missing_ok=True)
-    return {f"{STORE}/{blob(text)}.org": text.encode()}
+    kept = store / f"{blob(text)}.org"
+    if kept.exists():
+        kept.touch()
+    return {f"{STORE}/{kept.name}": text.encode()}
 
 
 def recall(name: str, document: Path) -> str | None:
     """The text of the document that git calls `name`: from the store, else from git."""
+    if not re.fullmatch(r"[0-9a-f]{40}", name):
+        return None
     data = literate.read(document.with_name(STORE) / f"{name}.org")
     with contextlib.suppress(OSError):
         command = ["git", "cat-file", "blob", name]
@@ -309,8 +317,9 @@ def recall(name: str, document: Path) -> str | None:
     return text if blob(text) == name else None
 
 
-def check_cells(book: Any, back: Any) -> None:
-    """Raise DocumentError if a file does not give the cells that were written to it."""
+def check_cells(book: Any, back: Any, text: str) -> None:
+    """Raise DocumentError if the file of a document's notebook does not give its cells."""
+    lines = iter([group[0].node.line for group in groups(prose.split(literate.parse(text)))])
     one, two = (
         [
             (cell.cell_type, cell.source, {a: cell.metadata.get(a) for a in ARGUMENTS})
@@ -318,7 +327,10 @@ def check_cells(book: Any, back: Any) -> None:
         ]
         for side in (book, back)
     )
-    for left, right in zip(one, [*two, *[None] * len(one)]):
+    line = 1
+    for left, right in zip_longest(one, two):
+        line = line if left and left[1] == FIGURES else next(lines, line)
         if left != right:
-            message = "would not come back from the file; write it more plainly"
-            raise DocumentError(1, f"`{left[1][:50]}` {message}")
+            what = (left or right)[1].split("\n")[0][:50]
+            message = "would not come back from the file as it is; write it more plainly"
+            raise DocumentError(line, f"`{what}` {message}")
