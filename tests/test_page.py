@@ -202,7 +202,7 @@ See [[https://example.org][a site]], and [[file:README.org][this]].
 
 
 def write_page(folder, old="", new="", drawn=True):
-    """What `literate.py html` says of an edited DOCUMENT beside which there is a page already."""
+    """What `literate.py html` says of an edited DOCUMENT, where there is a page already."""
     assert old in DOCUMENT
     (folder / "images").mkdir()
     if drawn:
