@@ -239,7 +239,7 @@ def copy_command(document: Path, verb: str) -> int:
         name, data = "micrograd.md", weave.as_markdown(book)
     else:
         name, data = "micrograd.ipynb", weave.as_ipynb(book)
-    weave.check_cells(book, weave.read_notebook(Path(name), data.encode()), text)
+    weave.check_copy(text, Path(name), data.encode())
     copy = document.with_name(name)
     old = literate.read(copy)
     if old is not None and edited(document, copy, old):

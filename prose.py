@@ -234,7 +234,8 @@ def refuse(node: Node) -> None:
     try:
         literate.parse(org_lines(node))
     except DocumentError as error:
-        raise DocumentError(node.line + error.line - 1, str(error)) from None
+        line = node.line + error.line - 1 - (node.kind == "quote")
+        raise DocumentError(max(node.line, min(line, node.end - 1)), str(error)) from None
     check_marks(node)
     what = org_lines(node).split("\n")[0][:50]
     message = "would be something else in Org; reword it, or put it between backticks"
@@ -368,7 +369,8 @@ def write_table(node: Node, write: Callable[[Iterable[Span]], str], cross: str) 
     right = []
     for column in columns:
         full = [cell for cell in column if cell]
-        right.append(2 * sum(bool(NUMBER.fullmatch(cell)) for cell in full) > len(full))
+        numbers = [cell for cell in full if NUMBER.fullmatch(cell)]
+        right.append(bool(full) and 2 * len(numbers) >= len(full))
     lines = []
     for row in rows:
         blanks = [" " * (widths[i] - wide(cell)) for i, cell in enumerate(row)]
@@ -531,8 +533,9 @@ def read_block(part: SyntaxTreeNode, lines: list[str], container: str) -> list[N
         raise DocumentError(start + 1, NO_MARKDOWN.get(part.type, f"{part.type} is unknown"))
     if part.type == "blockquote":
         nodes = [n for child in part.children for n in read_block(child, lines, "quote")]
-        if nodes:
-            nodes[0] = replace(nodes[0], gap=False)
+        if not nodes:
+            return []
+        nodes[0] = replace(nodes[0], gap=False)
         return [replace(node, kind="quote", nodes=tuple(nodes))]
     if part.type == "heading":
         return [read_heading(node, part)]

@@ -317,20 +317,10 @@ def recall(name: str, document: Path) -> str | None:
     return text if blob(text) == name else None
 
 
-def check_cells(book: Any, back: Any, text: str) -> None:
-    """Raise DocumentError if the file of a document's notebook does not give its cells."""
-    lines = iter([group[0].node.line for group in groups(prose.split(literate.parse(text)))])
-    one, two = (
-        [
-            (cell.cell_type, cell.source, {a: cell.metadata.get(a) for a in ARGUMENTS})
-            for cell in side.cells
-        ]
-        for side in (book, back)
-    )
-    line = 1
-    for left, right in zip_longest(one, two):
-        line = line if left and left[1] == FIGURES else next(lines, line)
-        if left != right:
-            what = (left or right)[1].split("\n")[0][:50]
-            message = "would not come back from the file as it is; write it more plainly"
-            raise DocumentError(line, f"`{what}` {message}")
+def check_copy(text: str, copy: Path, data: bytes) -> None:
+    """Raise DocumentError if the bytes of a document's copy do not give all its pieces."""
+    pieces = prose.split(literate.parse(text))
+    back = pieces_of(read_notebook(copy, data), copy, pieces)
+    for piece, again in zip_longest(pieces, back):
+        if not again or not piece or prose.key(piece.node) != prose.key(again.node):
+            raise unlike(piece or pieces[-1])
