@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -321,9 +322,10 @@ def browse(text, folder, *flags):
     (folder / "page.html").write_text(text, "utf-8")
     (folder / "frames.html").write_text(FRAMES, "utf-8")
     address = (folder / "frames.html").as_uri()
-    user = f"--user-data-dir={folder / 'user'}"
-    command = [BROWSER, *FLAGS, user, *flags, address]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=90)
+    # Chromium may still write there for a moment after it has ended.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as user:
+        command = [BROWSER, *FLAGS, f"--user-data-dir={user}", *flags, address]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=90)
     report = re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)
     assert report, done.stderr
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
