@@ -12,7 +12,7 @@ another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
 plain = if [ -x $(python) ]; then $(python) literate.py $(1); \
 	else $(MAKE) --no-print-directory .python && "$(PYTHON)" literate.py $(1); fi
 
-.PHONY: all test tangle detangle images check notebook markdown fold distributed bench help clean .ready .venv .python
+.PHONY: all test tangle detangle images check notebook markdown fold html distributed bench help clean .ready .venv .python
 .NOTPARALLEL:
 
 all: images ## what plain `make` does: set up, tangle, draw, refresh every result
@@ -55,6 +55,9 @@ fold: .ready ## bring your edits in FROM=micrograd.md (or .ipynb) back into READ
 	@[ -n "$(FROM)" ] || { echo "make: say which copy: make fold FROM=micrograd.md" >&2; exit 1; }
 	@$(python) literate.py fold "$(FROM)"
 
+html: .ready ## write micrograd.html: the document as one page, for reading offline
+	@$(python) literate.py html
+
 bench: .python ## this engine against its peers, side by side: the table of speeds (takes minutes)
 	@benchmarks/.venv/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear benchmarks/.venv
 	@benchmarks/.venv/bin/python benchmarks/bench.py $(ARGS)
@@ -65,9 +68,9 @@ help: ## this list
 	@echo "PYTHON=/path/to/python3 chooses the Python that .venv is made from (make clean first)."
 	@echo "EMACS=/path/to/emacs chooses the Emacs that tangles."
 
-clean: ## remove .venv and every cache; committed files stay
+clean: ## remove .venv, micrograd.html and every cache; committed files stay
 	rm -rf .venv benchmarks/.venv .literate.stamp .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf build micrograd.egg-info __pycache__ tests/__pycache__ benchmarks/__pycache__
+	rm -rf build micrograd.egg-info micrograd.html __pycache__ tests/__pycache__ benchmarks/__pycache__
 
 # .venv keeps a copy of the requirements.txt that it was made from, put there last: it is made again when the two
 # differ, or when an interruption left no copy. Content decides: a fresh clone has arbitrary file times.

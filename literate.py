@@ -6,6 +6,7 @@
     python literate.py detangle [DOCUMENT]       take edits of the program into the document
     python literate.py notebook [DOCUMENT]       write micrograd.ipynb, for Jupyter
     python literate.py markdown [DOCUMENT]       write micrograd.md, for any editor
+    python literate.py html [DOCUMENT]           write micrograd.html, one page to read
     python literate.py fold COPY [DOCUMENT]      bring the edits made in one of these back
 
 The document is written in a small part of Org. The rest is refused, by `DOCUMENT:LINE: what is
@@ -791,7 +792,7 @@ def catch_signals(handler: Any) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tangle, run and check a literate document.")
-    verbs = ["tangle", "run", "check", "detangle", "notebook", "markdown", "fold"]
+    verbs = ["tangle", "run", "check", "detangle", "notebook", "markdown", "html", "fold"]
     parser.add_argument("verb", choices=verbs)
     if "fold" in sys.argv[1:2]:
         parser.add_argument("copy", type=Path, help="the .md or .ipynb that was edited")
@@ -809,6 +810,10 @@ def main() -> int:
             return run_command(document, given.force)
         if given.verb == "check":
             return check_command(document)
+        if given.verb == "html":
+            import page  # here, since only this needs Pygments
+
+            return page.page_command(document)
         import fold  # here, since only copies need Jupytext
 
         if given.verb == "fold":

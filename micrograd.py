@@ -351,11 +351,11 @@ class Module:
             p.grad = 0.0
 
 
-def total(first, *others):
-    value = first
-    for x in others:
+def total(*terms):
+    value = 0.0
+    for x in terms:
         value = value + x
-    return value, (1.0,) * (1 + len(others))
+    return value, (1.0,) * len(terms)
 
 
 RULES["sum"] = total

@@ -1,0 +1,171 @@
+"""The document as one page, micrograd.html, which needs no other file and no network.
+
+Its nodes are prose.py's, as for the copies to edit; markdown-it makes their HTML, and Pygments
+colours their code. page.html says how all that looks. Links to files of the repository are
+relative: they work where the page lies beside these.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import unquote
+
+from markdown_it import MarkdownIt
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import TextLexer, get_lexer_by_name
+from pygments.util import ClassNotFound
+
+import literate
+import prose
+import weave
+from literate import DocumentError
+from prose import Node, Piece
+
+NAME = "micrograd.html"
+TYPES = {"svg": "svg+xml", "jpg": "jpeg"}
+MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def page_command(document: Path) -> int:
+    """Write the document's page. Gives the exit status."""
+    data = page(literate.load(document), document).encode()
+    changed = literate.write({NAME: data}, document.parent)
+    print(f"wrote {NAME}" if changed else f"{NAME}: nothing changed")
+    return 0
+
+
+def page(elements: list[literate.Element], document: Path) -> str:
+    """The page's text. Raises DocumentError for a dead link, or a result that is missing."""
+    drawn = {result[7:-3] for result in literate.present_results(elements).values()}
+    for problem in literate.check_links(elements, document, drawn):
+        place, _, message = problem.partition(": ")
+        if place.startswith(f"{document.name}:"):
+            raise DocumentError(1, message, place=place)
+    pieces = [p for p in prose.split(elements) if p.node.kind not in ("comment", "keyword")]
+    anchors = literate.anchors(elements)
+    body = ""
+    i = 0
+    while i < len(pieces):
+        node = pieces[i].node
+        if node.kind == "code":
+            shown, folded = example(pieces[i], document)
+        else:
+            shown, folded = write(node, anchors, document), ""
+        i += 1
+        if '<p class="image"' in shown:
+            if i < len(pieces) and is_caption(pieces[i].node):
+                shown += f"<figcaption>{sentence(pieces[i].node)}</figcaption>\n"
+                i += 1
+            shown = f"<figure>\n{shown}{folded}</figure>\n"
+            folded = ""
+        body += shown + folded
+    title = next((words(p.node) for p in pieces if p.node.kind == "title"), document.name)
+    heads = [p.node for p in pieces if p.node.kind in ("title", "heading") and p.node.level < 3]
+    template = Template(Path(__file__).with_name("page.html").read_text("utf-8"))
+    return template.substitute(title=title, contents=contents(heads, anchors), body=body)
+
+
+def is_caption(node: Node) -> bool:
+    """Whether a paragraph is all in italics, but for code and what is between."""
+    kinds = [span.kind for span in node.spans if span.text.strip() or span.inside]
+    return node.kind == "para" and kinds[0] == "italic" and not {*kinds} - {"italic", "code"}
+
+
+def contents(heads: list[Node], anchors: dict[int, str]) -> str:
+    """The list of chapters, with the list of its sections in each."""
+    chapters: list[list[str]] = []
+    for head in heads:
+        if head.level < 2 or not chapters:
+            chapters.append([])
+        chapters[-1].append(f'<a href="#{anchors[head.line]}">{words(head)}</a>')
+    text = ""
+    for chapter, *sections in chapters:
+        inside = "".join(f"<li>{section}</li>\n" for section in sections)
+        text += f"<li>{chapter}" + (f"\n<ul>\n{inside}</ul>" if inside else "") + "</li>\n"
+    return f"<ul>\n{text}</ul>\n"
+
+
+def words(node: Node) -> str:
+    """The node's sentence, without marks and links."""
+    return re.sub("<.*?>", "", sentence(node))
+
+
+def sentence(node: Node) -> str:
+    return str(MARKDOWN.renderInline(prose.markdown_spans(node.spans)))
+
+
+def write(node: Node, anchors: dict[int, str], document: Path) -> str:
+    """The HTML of a node, other than Python code."""
+    if node.kind in ("title", "heading"):
+        tag, anchor = f"h{node.level + 1}", anchors[node.line]
+        link = f'<a class="anchor" href="#{anchor}" aria-label="Link to this part"></a>'
+        return f'<{tag} id="{anchor}">{sentence(node)}{link}</{tag}>\n'
+    if node.kind == "html":
+        return f"{node.text}\n"
+    if node.kind == "fence":
+        language, *args = node.info.split(" ") if node.info else ["text"]
+        tangled = args[args.index(":tangle") + 1] if ":tangle" in args else None
+        return block(coloured(language, node.text), tangled)
+    return markdown(prose.write_markdown(node), node, document)
+
+
+def example(piece: Piece, document: Path) -> tuple[str, str]:
+    """The HTML of a Python block and its result, and that of its code to fold away, if any."""
+    node = piece.node
+    args = dict(node.info)
+    code = coloured("python", node.text)
+    if args["results"] == "silent":
+        return block(code, args.get("tangle")), ""
+    if not piece.result:
+        raise DocumentError(node.line, "this block has no result yet; run `make`")
+    folded = ""
+    if args["exports"] == "results":
+        code, folded = "", f"<details><summary>Code</summary>\n{block(code)}</details>\n"
+    output = weave.code_cell(piece, document, False).outputs[0]
+    if output.output_type == "stream":
+        return block(
+            f'{code}<pre class="result"><samp>{escape(output.text)}</samp></pre>\n'
+        ), folded
+    image = markdown(output.data["text/markdown"], node, document)
+    return (block(code) if code else "") + image, folded
+
+
+def block(inside: str, tangled: str | None = None) -> str:
+    """A box around code and results, which says to which file they are tangled."""
+    file = f' data-file="{escape(tangled)}"' if tangled else ""
+    return f'<div class="block"{file}>\n{inside}</div>\n'
+
+
+def coloured(language: str, code: str) -> str:
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False)
+    except ClassNotFound:
+        lexer = TextLexer(stripnl=False)
+    code = highlight(code.strip("\n") + "\n", lexer, HtmlFormatter(nowrap=True))
+    return f"<pre><code>{code}</code></pre>\n"
+
+
+def markdown(text: str, node: Node, document: Path) -> str:
+    """The HTML of Markdown, with the images in it."""
+    text = MARKDOWN.render(text, {"line": node.line, "folder": document.parent})
+    return re.sub("^<p>(<img .*>)</p>$", r'<p class="image" tabindex="0">\1</p>', text)
+
+
+def image(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
+    """markdown-it's rule for an image: inline, as the page needs no other file."""
+    path = unquote(tokens[index].attrs["src"])
+    data = literate.read(env["folder"] / path)
+    if data is None:
+        raise DocumentError(env["line"], f"{path} is missing; run `make`")
+    kind = path.rsplit(".", 1)[1]
+    source = f"data:image/{TYPES.get(kind, kind)};base64,{base64.b64encode(data).decode()}"
+    return f'<img alt="{escape(Path(path).stem)}" src="{source}">'
+
+
+MARKDOWN.add_render_rule("image", image)
