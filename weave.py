@@ -176,7 +176,7 @@ def read_notebook(path: Path, data: bytes) -> Any:
         if path.suffix == ".ipynb":
             return nbformat.reads(text, as_version=4)
         book = jupytext.reads(text, fmt="md")
-    except (ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
+    except Exception as error:  # of whatever kind: it is the file that is at fault
         what = str(error).split("\n")[0][:100]
         message = f"cannot be read ({what}); undo what broke it"
         raise DocumentError(1, message, place=path.name) from None

@@ -21,8 +21,8 @@ TEXT = README.read_text("utf-8")
 MD, IPYNB = Path("copy.md"), Path("copy.ipynb")
 MANY = settings(
     deadline=None,
-    max_examples=60,
-    derandomize=False,
+    max_examples=40,
+    derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
 

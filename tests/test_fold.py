@@ -1,0 +1,594 @@
+"""Edits in a copy come back into README.org: only they, all of them, or none with a reason."""
+
+import contextlib
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import jupytext
+import nbformat
+import orgs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import fold
+import literate
+import prose
+import weave
+
+TOOL = Path(literate.__file__)
+README = TOOL.with_name("README.org")
+MANY = settings(
+    deadline=None,
+    max_examples=30,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+SAMPLE = """\
+#+title: Small
+#+options: toc:nil
+#+property: header-args:python :session small
+
+The first paragraph, with a [[#second-part][link]] to the second part, and goes on for a
+second line.
+
+
+The *second* paragraph.
+
+#+begin_src python  :results output :exports both
+print(6 * 7)
+#+end_src
+
+#+RESULTS:
+: 42
+
+Text between.
+
+#+begin_src python :tangle small.py :exports code :results silent
+def f(*xs):
+    return g(
+        *xs,
+    )
+#+end_src
+
+* Second part
+:PROPERTIES:
+:CUSTOM_ID: second-part
+:END:
+
+- one
+- two
+
+| a | b |
+|---+---|
+| 1 | 2 |
+
+#+HTML: <details><summary>More</summary>
+
+#+begin_src python :results file :exports results
+draw("images/one.svg")
+#+end_src
+
+#+RESULTS:
+[[file:images/one.svg]]
+
+#+HTML: </details>
+
+The end.
+
+# Local Variables:
+# eval: (load-file "tangle.el")
+# End:
+"""
+
+
+def run(folder, *arguments):
+    """Run literate.py on folder/README.org; its exit status, and what it says."""
+    command = ["literate.py", *arguments, str(folder / "README.org")]
+    with mock.patch("sys.argv", command), contextlib.redirect_stdout(io.StringIO()) as said:
+        with contextlib.redirect_stderr(said):
+            status = literate.main()
+    return status, said.getvalue()
+
+
+def files(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def edit(path, *changes):
+    text = path.read_text("utf-8")
+    for old, new in zip(changes[::2], changes[1::2], strict=True):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    path.write_text(text, "utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "README.org").write_text(SAMPLE, "utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def copy(folder):
+    assert run(folder, "markdown") == (0, "wrote micrograd.md\n")
+    return folder / "micrograd.md"
+
+
+@pytest.fixture
+def readme(folder):
+    return folder / "README.org"
+
+
+def fold_ok(copy, *changes):
+    """What README.org is after these edits of its copy."""
+    edit(copy, *changes)
+    status, said = run(copy.parent, "fold", str(copy))
+    assert status == 0, said
+    return (copy.parent / "README.org").read_text("utf-8")
+
+
+def sample(*changes):
+    """SAMPLE with some parts replaced, each of which is there once."""
+    text = SAMPLE
+    for old, new in zip(changes[::2], changes[1::2], strict=True):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+# Laws, on random documents and random edits.
+
+
+@st.composite
+def edited(draw, text):
+    """The document after some of its pieces were removed, added, moved or replaced."""
+    pieces = [piece for piece in prose.split(literate.parse(text)) if piece.line > 2]
+    for _ in range(draw(st.integers(1, 3))):
+        where = draw(st.integers(0, len(pieces)))
+        do = draw(st.sampled_from(["remove", "add", "move"]))
+        if do == "add" or not pieces:
+            new = draw(orgs.elements(orgs.WORDS))
+            pieces[where:where] = prose.split(literate.parse(orgs.HEAD + "\n" + new))[2:]
+        elif do == "move":
+            pieces.insert(where, pieces.pop(where % len(pieces)))
+        else:
+            del pieces[where % len(pieces)]
+    return orgs.HEAD + "".join(f"\n{piece.org}{piece.result}" for piece in pieces)
+
+
+def keys(text):
+    return [prose.key(piece.node) for piece in prose.split(literate.parse(text))]
+
+
+@MANY
+@given(st.data())
+def test_any_edit_arrives_and_all_else_keeps_its_bytes(data):
+    before = data.draw(orgs.documents(gaps=("\n", "\n", "\n\n")))
+    after = data.draw(edited(before))
+    if not orgs.accepted(after):
+        return
+    copy = weave.notebook(after, README)
+    path = Path("copy.ipynb")
+    try:
+        result, _ = fold.fold(before, before, copy, path, "README.org")
+    except literate.DocumentError as error:
+        assert "run into" in str(error)  # two lists, say, that became neighbours
+        return
+    renamed = [replace(key, text="") if key.kind == "heading" else key for key in keys(result)]
+    assert renamed == [
+        replace(key, text="") if key.kind == "heading" else key for key in keys(after)
+    ]
+    old = {prose.key(p.node): p.org + p.result for p in prose.split(literate.parse(before))}
+    for piece in prose.split(literate.parse(result)):
+        if piece.node.kind != "heading" and prose.key(piece.node) in old:
+            same = [
+                p
+                for p in prose.split(literate.parse(before))
+                if prose.key(p.node) == prose.key(piece.node)
+            ]
+            assert piece.org in [p.org for p in same]
+
+
+@MANY
+@given(st.data())
+def test_edits_of_different_parts_are_merged_and_of_the_same_part_refused(data):
+    parts = [f"Paragraph {name} is here.\n" for name in "abcdefgh"]
+    base = orgs.HEAD + "\n" + "\n".join(parts)
+    ours = data.draw(st.sets(st.integers(0, 7), min_size=1))
+    theirs = data.draw(st.sets(st.integers(0, 7), min_size=1))
+
+    def changed(which, word):
+        lines = [p.replace("here", word) if i in which else p for i, p in enumerate(parts)]
+        return orgs.HEAD + "\n" + "\n".join(lines)
+
+    copy = weave.notebook(changed(theirs, "theirs"), README)
+    path = Path("copy.ipynb")
+    if ours & theirs:
+        with pytest.raises(literate.DocumentError, match="was changed, too") as error:
+            fold.fold(base, changed(ours, "ours"), copy, path, "README.org")
+        first = min(ours & theirs)
+        assert f"README.org:{4 + 2 * first} has" in error.value.trace
+    else:
+        merged, only = fold.fold(base, changed(ours, "ours"), copy, path, "README.org")
+        expected = [
+            p.replace("here", "ours" if i in ours else "theirs" if i in theirs else "here")
+            for i, p in enumerate(parts)
+        ]
+        assert merged == orgs.HEAD + "\n" + "\n".join(expected)
+        assert only == changed(theirs, "theirs")
+
+
+def test_one_edited_cell_of_the_readme_changes_only_its_lines():
+    text = README.read_text("utf-8")
+    book = weave.notebook(text, README)
+    chosen = random.Random(1)
+    for cell in chosen.sample(book.cells, 8):
+        if "figures" in cell.metadata:
+            continue
+        copy = nbformat.from_dict(json.loads(json.dumps(book)))
+        same = next(c for c in copy.cells if c.id == cell.id)
+        same.source += "\n\nA *new* end." if cell.cell_type == "markdown" else "\nx = 1"
+        result, _ = fold.fold(text, text, copy, Path("copy.ipynb"), "README.org")
+        new = "\n\nA *new* end.".replace("*", "/") if cell.cell_type == "markdown" else "x = 1"
+        old_lines, new_lines = text.split("\n"), result.split("\n")
+        start = next(
+            i for i, (a, b) in enumerate(zip(old_lines, new_lines, strict=False)) if a != b
+        )
+        rest = len(new_lines) - len(old_lines)
+        assert new.strip() in result
+        gone = set(old_lines) - set(new_lines)
+        if cell.cell_type == "markdown":
+            assert rest == 2 and not gone
+            assert new_lines[:start] + new_lines[start + 2 :] == old_lines
+        else:
+            row = start if new_lines[start] == "x = 1" else new_lines.index("x = 1", start - 1)
+            without = new_lines[:row] + new_lines[row + 1 :]
+            dropped = len(old_lines) - len(without)
+            end = old_lines.index("#+end_src", row) + 1
+            assert without == old_lines[:end] + old_lines[end + dropped :]
+
+
+# One edit after another, as people make them.
+
+
+def test_an_unedited_copy_changes_nothing(folder, copy, readme):
+    run(folder, "notebook")
+    before = files(folder)
+    for name in ("micrograd.md", "micrograd.ipynb"):
+        assert run(folder, "fold", str(folder / name)) == (0, "README.org: nothing changed\n")
+    assert files(folder) == before
+
+
+def test_an_edited_paragraph_keeps_its_line_breaks_where_they_fit(copy):
+    assert fold_ok(
+        copy, "and goes on for a\nsecond line", "and *goes* on for a\nvery `long` line"
+    ) == sample(
+        "and goes on for a\nsecond line", "and /goes/ on for a\nvery ~long~ line"
+    ).replace(
+        "to the second part, and /goes/ on for a\n", "to the second part, and /goes/ on for a\n"
+    )
+
+
+def test_edited_code_loses_its_result_and_nothing_else(copy):
+    text = fold_ok(copy, "print(6 * 7)", "print(6 * 8)")
+    assert text == sample("print(6 * 7)", "print(6 * 8)", "\n#+RESULTS:\n: 42\n", "")
+
+
+def test_changed_header_arguments_arrive_and_the_result_stays(copy):
+    text = fold_ok(
+        copy, 'exports="both" results="output"', 'exports="results" results="output"'
+    )
+    old = "#+begin_src python  :results output :exports both"
+    assert text == sample(old, "#+begin_src python :results output :exports results")
+
+
+def test_lines_of_code_that_were_not_edited_keep_their_bytes(copy):
+    text = fold_ok(copy, "def f(*xs):", "def f(*xs, n):")
+    assert text == sample("def f(*xs):", "def f(*xs, n):")
+
+
+def test_new_cells_get_the_header_arguments_that_fit_them(copy):
+    new = """Text between.
+
+```python
+print("new")
+```
+
+```python
+def helper():
+    print(1)
+```
+
+```python
+draw("images/two.svg")
+```
+
+```bash
+ls
+```
+"""
+    org = """Text between.
+
+#+begin_src python :results output :exports both
+print("new")
+#+end_src
+
+#+begin_src python :exports code :results silent
+def helper():
+    print(1)
+#+end_src
+
+#+begin_src python :results file :exports both
+draw("images/two.svg")
+#+end_src
+
+#+begin_src bash :eval no :exports code
+ls
+#+end_src
+"""
+    assert fold_ok(copy, "Text between.\n", new) == sample("Text between.\n", org)
+
+
+def test_removed_parts_are_gone(copy):
+    text = fold_ok(copy, "Text between.\n\n", "", "- one\n- two\n", "- two\n")
+    assert text == sample("Text between.\n\n", "", "- one\n- two\n", "- two\n")
+
+
+def test_moved_code_takes_its_result_along(copy):
+    cell = '```python exports="both" results="output"\nprint(6 * 7)\n```\n\n'
+    text = fold_ok(copy, cell, "", "- one\n", f"{cell}- one\n")
+    block = SAMPLE[SAMPLE.index("#+begin_src") : SAMPLE.index("Text between.")]
+    assert text == sample(block, "", "- one\n", f"{block}- one\n")
+
+
+def test_a_renamed_heading_takes_its_links_along(copy):
+    text = fold_ok(copy, "## Second part <a", "## Part two <a")
+    assert text == sample(
+        "[[#second-part][link]]",
+        "[[#part-two][link]]",
+        "* Second part\n:PROPERTIES:\n:CUSTOM_ID: second-part",
+        "* Part two\n:PROPERTIES:\n:CUSTOM_ID: part-two",
+    )
+
+
+def test_new_chapters_and_linked_headings_get_their_names(copy):
+    text = fold_ok(
+        copy,
+        "The end.\n",
+        "## New, *here*\n\nSee [below](#part-of-it).\n\n### Part of it\n\n### Other\n\nThe end.\n",
+    )
+    new = """* New, /here/
+:PROPERTIES:
+:CUSTOM_ID: new-here
+:END:
+
+See [[#part-of-it][below]].
+
+** Part of it
+:PROPERTIES:
+:CUSTOM_ID: part-of-it
+:END:
+
+** Other
+
+The end.
+"""
+    assert text == sample("The end.\n", new)
+
+
+def test_a_dead_link_is_reported(copy, readme):
+    edit(copy, "The end.", "The [end](#nowhere).")
+    status, said = run(copy.parent, "fold", str(copy))
+    line = readme.read_text().split("\n").index("The [[#nowhere][end]].") + 1
+    assert f"README.org:{line}: the link to #nowhere is dead; correct it" in said
+    assert status == 0 and "Now run `make`" in said
+
+
+def test_a_second_fold_counts_only_what_was_edited_since(copy, readme):
+    fold_ok(copy, "The end.", "The very end.")
+    fold_ok(copy, "The very end.", "The very, very end.")
+    edit(readme, "Text between.", "Text in between.")
+    text = fold_ok(copy, "The very, very end.", "The last line.")
+    assert text == sample("The end.", "The last line.", "Text between.", "Text in between.")
+
+
+def test_new_results_in_the_readme_are_no_conflict(copy, readme):
+    edit(readme, ": 42", ": 43")
+    assert fold_ok(copy, "The end.", "End.") == sample(": 42", ": 43", "The end.", "End.")
+    edit(copy, "print(6 * 7)", "print(1)")
+    assert run(copy.parent, "fold", str(copy))[0] == 0
+    assert "#+RESULTS:\n:" not in readme.read_text()
+
+
+def test_the_same_edit_on_both_sides_is_made_once(copy, readme):
+    edit(readme, "The end.", "The very end.")
+    assert fold_ok(copy, "The end.", "The very end.") == sample("The end.", "The very end.")
+
+
+def test_a_conflict_shows_both_sides_and_changes_nothing(folder, copy, readme):
+    edit(copy, "The end.", "The /copy/.")
+    edit(readme, "The end.", "The document.")
+    before = files(folder)
+    status, said = run(folder, "fold", str(copy))
+    one = readme.read_text().split("\n").index("The document.") + 1
+    two = copy.read_text().split("\n").index("The /copy/.") + 1
+    assert status == 1
+    assert f"README.org:{one} has\n    The document.\n" in said
+    assert f"micrograd.md:{two} has\n    The /copy/.\n" in said
+    assert f"micrograd.md:{two}: README.org:{one} was changed, too; make both alike" in said
+    assert files(folder) == before
+
+
+WRONG = {
+    "The end[^1].": "footnote",
+    "The <b>end</b>.": "HTML",
+    "The $x$ end.": "LaTeX",
+    "![](https://example.org/x.png)": "is not a file here",
+    "\\*The end.\\*": "something else in Org",
+    "***": "line across",
+    "# Another": "a second title",
+    "```python\n%matplotlib inline\n```": "for notebooks only",
+    '```python exports="both" results="silent"\nx = 1\n```': "contradicts itself",
+    '```python exports="both" results="table"\nx = 1\n```': "unknown",
+    '```python exports="code" results="silent"\n\tx = 1\n```': "tab",
+}
+
+
+@pytest.mark.parametrize("end", [".md", ".ipynb"])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_has_no_place_is_refused_at_its_line_and_nothing_is_changed(
+    folder, copy, wrong, end
+):
+    edit(copy, "The end.\n", f"{wrong}\n\n{'' if end == '.md' else 'Z.'}\n")
+    line = copy.read_text().split("\n").index(wrong.split("\n")[0]) + 1
+    place = f"micrograd.md:{line + wrong.startswith('```')}: "
+    if end == ".ipynb":
+        book = jupytext.read(copy)
+        copy = folder / "micrograd.ipynb"
+        nbformat.write(book, copy)
+        sources = [cell.source for cell in nbformat.read(copy, 4).cells]
+        code = wrong.split("\n")[1] if "\n" in wrong else wrong
+        number = next(i for i, source in enumerate(sources, 1) if code in source)
+        row = sources[number - 1].split("\n").index(code) + 1
+        place = f"micrograd.ipynb: cell {number}, line {row}: "
+    before = files(folder)
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(place), said
+    assert WRONG[wrong] in said and said.endswith("; nothing was changed\n")
+    assert files(folder) == before
+
+
+def test_a_copy_of_an_unknown_document_is_refused(folder, copy):
+    for path in (folder / ".literate").iterdir():
+        path.unlink()
+    before = files(folder)
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and "not known here; make a new copy" in said
+    assert files(folder) == before
+
+
+def test_a_committed_document_is_known(folder, copy, readme):
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", str(folder)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "README.org"], check=True)
+    subprocess.run([*git, "commit", "-qm", "x"], check=True)
+    for path in (folder / ".literate").iterdir():
+        path.unlink()
+    edit(readme, "Text between.", "Text.")
+    assert fold_ok(copy, "The end.", "End.") == sample(
+        "Text between.", "Text.", "The end.", "End."
+    )
+
+
+@pytest.mark.parametrize("data", [b"{", b"\xff", b"---\njupyter: [\n---\n", b"no header"])
+@pytest.mark.parametrize("name", ["micrograd.md", "micrograd.ipynb"])
+def test_a_broken_copy_is_refused(folder, name, data):
+    (folder / name).write_bytes(data)
+    status, said = run(folder, "fold", str(folder / name))
+    assert status == 1 and said.startswith(f"{name}: ") and "Traceback" not in said
+    assert run(folder, "fold", "none.md")[0] == 1
+
+
+def test_an_edited_copy_is_not_overwritten(folder, copy):
+    edit(copy, "The end.", "The very end.")
+    status, said = run(folder, "markdown")
+    assert status == 1 and "make fold FROM=micrograd.md" in said
+    assert "The very end." in copy.read_text()
+    assert run(folder, "fold", str(copy))[0] == 0
+    assert run(folder, "markdown")[0] == 0
+
+
+def test_old_documents_are_forgotten(folder, readme):
+    for number in range(weave.KEPT + 5):
+        readme.write_text(SAMPLE.replace("The end.", f"End {number}."))
+        assert run(folder, "markdown")[0] == 0
+    assert len(list((folder / ".literate").iterdir())) <= weave.KEPT
+    assert run(folder, "fold", str(folder / "micrograd.md"))[0] == 0
+
+
+# What editors do to a copy by themselves.
+
+
+def test_what_editors_do_by_themselves_is_no_edit(folder, copy, readme):
+    text = copy.read_text()
+    text = text.replace("- one\n- two", "* one\n\n* two").replace("|---+---|", "| :--- |")
+    text = text.replace("**second**", "__second__").replace("## Second", "\n\n##  Second")
+    text = text.replace("goes on for a\nsecond", "goes on for a second").replace("\n", "\r\n")
+    copy.write_bytes(text.encode() + b"\r\n\r\n")
+    assert run(folder, "fold", str(copy)) == (0, "README.org: nothing changed\n")
+    assert readme.read_text() == SAMPLE
+
+
+def test_what_jupyter_does_by_itself_is_no_edit(folder, readme):
+    run(folder, "notebook")
+    path = folder / "micrograd.ipynb"
+    book = nbformat.read(path, 4)
+    for number, cell in enumerate(book.cells):
+        cell.id = f"other-{number}"
+        cell.metadata |= {
+            "trusted": True,
+            "collapsed": False,
+            "vscode": {"languageId": "python"},
+        }
+        if cell.cell_type == "code":
+            cell.execution_count = number
+            cell.outputs = [nbformat.v4.new_output("stream", text="other\n")]
+    book.metadata |= {"language_info": {"name": "python", "version": "3.12"}}
+    book.metadata.kernelspec.name = "other"
+    book.cells.append(nbformat.v4.new_code_cell(""))
+    nbformat.write(book, path)
+    assert run(folder, "fold", str(path)) == (0, "README.org: nothing changed\n")
+    for cell in book.cells:  # an editor that keeps no metadata
+        cell.metadata = {}
+    nbformat.write(book, path)
+    assert run(folder, "fold", str(path)) == (0, "README.org: nothing changed\n")
+
+
+# A kill at any moment.
+
+
+@pytest.mark.parametrize("verb", ["fold", "markdown", "notebook"])
+def test_a_kill_at_any_moment_leaves_every_file_whole(folder, copy, readme, verb):
+    name = "micrograd.ipynb" if verb == "notebook" else "micrograd.md"
+    run(folder, "notebook")
+    if verb == "fold":
+        edit(copy, "The end.", "The very end.")
+    else:
+        edit(readme, "The end.", "The very end.")
+    before = files(folder)
+    command = [sys.executable, str(TOOL), verb, *([str(copy)] if verb == "fold" else [])]
+    start = time.monotonic()
+    assert subprocess.run([*command, str(readme)], stdout=subprocess.DEVNULL).returncode == 0
+    whole = time.monotonic() - start
+    after = files(folder)
+    assert after != before
+    chosen = random.Random(verb)
+    for _ in range(4):
+        for path in files(folder):
+            if path not in before:
+                path.unlink()
+        for path, data in before.items():
+            path.write_bytes(data)
+        process = subprocess.Popen([*command, str(readme)], stdout=subprocess.DEVNULL)
+        time.sleep(chosen.uniform(0.5, 1.05) * whole)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        for path, data in files(folder).items():
+            if not path.name.endswith(".tmp"):
+                assert data in (before.get(path), after.get(path)), path
+        # Whatever was reached, doing it again ends in the same.
+        assert (
+            subprocess.run([*command, str(readme)], stdout=subprocess.DEVNULL).returncode == 0
+        )
+        assert readme.read_bytes() == after[readme]
+        assert (folder / name).read_bytes() == after[folder / name]
