@@ -57,7 +57,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @contextlib.contextmanager
 def torchrun(processes, *arguments, options=()):
-    """A running torchrun of arguments, a script and what is for it; it ends with the context."""
+    """A running torchrun of arguments, a script and what is for it. It ends with the block."""
     loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
     meet = ["--standalone", "--local-addr", "localhost", "--nproc-per-node", str(processes)]
     run = subprocess.Popen(
@@ -331,6 +331,12 @@ def test_a_spoilt_checkpoint_is_refused_by_name(script, tmp_path, monkeypatch, s
     with pytest.raises(SystemExit, match=r"moons\.pt is no checkpoint of this network"):
         script.read_checkpoint(path, network, 100)
     assert not (tmp_path / "intruded").exists()
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named_with_the_reason(script, tmp_path):
+    _, _, network = script.moons()
+    with pytest.raises(SystemExit, match=f"^{re.escape(str(tmp_path))}: Is a directory$"):
+        script.read_checkpoint(tmp_path, network, 100)
 
 
 def test_a_checkpoint_of_another_number_of_steps_is_refused(script, tmp_path):
