@@ -84,9 +84,10 @@ def read_checkpoint(path, network, steps):
         network.load_state_dict(state["weights"])
     except FileNotFoundError:
         return []
-    except Exception as error:  # of many kinds, depending on what the file holds instead
-        kind = type(error).__name__
-        sys.exit(f"{path} is no checkpoint of this network ({kind}): move it, or name another")
+    except OSError as error:
+        sys.exit(f"{path}: {error.strerror}")
+    except Exception:  # of many kinds, depending on what the file holds instead
+        sys.exit(f"{path} is no checkpoint of this network: move it, or name another")
     if planned != steps:
         sys.exit(f"{path} is of a run of {planned} steps: give --steps {planned}, or move it")
     return losses
