@@ -472,104 +472,81 @@ sys.modules |= {nn.__name__: nn, engine.__name__: engine}
 
 
 class Symbol:
-    """A number or a condition that is not computed yet: operators on it write statements.
+    """A number or a condition that is not computed yet: operators on it write a program.
 
-    text: its name. table: all statements of the program, in order. op, args: what computes it.
-    varies: whether it depends on an example, and not on parameters alone. home: the function it
-    is computed in. far: its name in other functions.
+    text: its name. program: the list of Symbols, in order, that it is part of. op, args: what
+    computes it from what; empty for an input and for a parameter.
     """
 
-    def __init__(self, text: str, table: dict, op="", args: tuple = (), varies=False):
-        self.text, self.table, self.op, self.args, self.varies = text, table, op, args, varies
-        self.home = self.far = ""
+    def __init__(self, text: str, program: list, op: str = "", args: tuple = ()):
+        self.text, self.program, self.op, self.args = text, program, op, args
 
     def __getattr__(self, name: str) -> Callable:
-        if name not in MATH_H:
-            raise AttributeError(f"math.h has no function {name!r} of one number")
-        return lambda: write(name, self)
+        if name not in FUNCTIONS:
+            raise AttributeError(f"{name} is not one of {', '.join(FUNCTIONS)}")
+        return lambda *others: write(name, self, *others)
 
-    def __repr__(self) -> str:
-        return self.text
+    def __bool__(self, *_) -> bool:
+        raise TypeError("what is not computed yet can't decide an if, nor be compared by ==")
 
-    def __bool__(self) -> bool:
-        raise TypeError("a number that is not computed yet can't decide an if; use where()")
-
-    def __eq__(self, other: object) -> bool:
-        raise TypeError("a number that is not computed yet can't be compared by ==; use <=, >=")
-
+    __eq__ = __bool__
     __neg__, __abs__ = (lambda a: -1 * a), (lambda a: absolute(a)[0])
 
-    def sigmoid(self) -> Any:
-        return 1 / (1 + (-self).exp())
 
-    def where(self, yes: Any, no: Any) -> Any:
-        return write("where", self, yes, no)
-
-
-MATH_H = "acos acosh asin asinh atan atanh cos cosh erf erfc exp expm1 fabs".split()
-MATH_H += "log log10 log1p log2 sin sinh sqrt tan tanh".split()
+FUNCTIONS = "where exp log tanh sigmoid acos acosh asin asinh atan atanh cos cosh erf".split()
+FUNCTIONS += "erfc expm1 fabs log10 log1p log2 sin sinh sqrt tan".split()
 
 
 def write(op: str, *args: Any) -> Any:
-    """The Symbol of op at args, which are Symbols, numbers and bools; it may be one of args."""
+    """A new Symbol for op at args, which are Symbols, numbers and bools, or one of args."""
     args = tuple([x if isinstance(x, Symbol | bool) else number(x) for x in args])
-    texts = [*map(repr, args)]
-    if op == "*" and "1.0" in texts:
-        return args[texts[0] == "1.0"]
-    if op == "**" and texts[1] in ("1.0", "2.0"):
-        return args[0] if texts[1] == "1.0" else args[0] * args[0]
-    if op in ("&", "|") and bool in map(type, args):
-        known, other = args if isinstance(args[0], bool) else args[::-1]
-        return other if known == (op == "&") else known
-    symbols = [x for x in args if isinstance(x, Symbol)]
-    table, key = symbols[0].table, (op, *texts)
-    if key not in table:
-        varies = any(x.varies for x in symbols)
-        table[key] = Symbol(f"v{len(table)}", table, op, args, varies)
-    return table[key]
+    for x, other in zip(args, args[::-1], strict=True):
+        if op == "&" and isinstance(x, bool):
+            return other if x else False
+        if op == "*" and not isinstance(x, Symbol) and x == 1:
+            return other
+    if op == "**" and not isinstance(args[1], Symbol) and args[1] in (1, 2):
+        return args[0] if args[1] == 1 else args[0] * args[0]
+    program = next(x.program for x in args if isinstance(x, Symbol))
+    program.append(Symbol(f"v{len(program)}", program, op, args))
+    return program[-1]
 
 
-CONDITIONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "and": "&", "or": "|"}
-ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**"}
-for _name, _op in (ARITHMETIC | CONDITIONS).items():
+INFIX = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "and": "&"}
+for _name, _op in (INFIX | {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}).items():
     setattr(Symbol, f"__{_name}__", lambda a, b, op=_op: write(op, a, b))
     setattr(Symbol, f"__r{_name}__", lambda a, b, op=_op: write(op, b, a))
 
 
-def record(f: Callable[[], Any], what: str, leaves: Sequence[Value]) -> Value:
-    """The graph that f() makes from leaves. It is made twice, with other numbers in leaves.
+def record(f: Callable, inputs: list[Value], known: dict[Value, Symbol], what: str) -> Value:
+    """The graph of f at inputs. known: Symbols for the leaves that are no constants.
 
-    Raises TypeError if f returns no Value, ValueError if the two graphs differ.
+    Raises TypeError if f returns no Value, ValueError if its graph depends on the inputs' data.
     """
-    kept, graphs = [v.data for v in leaves], []
-    names = {v: f"leaf {i}" for i, v in enumerate(leaves)}
-    try:
-        for sign in (1, -1):
-            for i, v in enumerate(leaves):
-                v.data = sign * (-1) ** i * (1 + i / len(leaves))
-            root = f()
-            if not isinstance(root, Value):
-                raise TypeError(f"jit: {what} must return one Value, not {root!r:.60}")
-            place = {v: i for i, v in enumerate(topological_order(root))}
-            shape = [(v._op, [place[child] for child in v._prev]) for v in place]
-            graphs.append(repr([shape, [names.get(v, v.data) for v in place if not v._prev]]))
-    finally:
-        for v, data in zip(leaves, kept, strict=True):
-            v.data = data
+    graphs = []
+    for sign in (1, -1):
+        for i, x in enumerate(inputs):
+            x.data = sign * (-1) ** i * (1 + i / len(inputs))
+        root = f(*inputs)
+        if not isinstance(root, Value):
+            raise TypeError(f"jit: {what} must return one Value, not {root!r:.60}")
+        place = {v: i for i, v in enumerate(topological_order(root))}
+        leaves = [known[v].text if v in known else v.data for v in place if not v._prev]
+        graphs.append(repr(([(v._op, [place[c] for c in v._prev]) for v in place], leaves)))
     if graphs[0] != graphs[1]:
-        message = "does not always do the same (an if, a max or a float() of a Value, perhaps?)"
-        raise ValueError(f"jit: {what} {message}; choose by relu, or by a rule with where()")
+        wrong = "depends on the numbers in it (by an if, a max or a float() of a Value?)"
+        raise ValueError(f"jit: what {what} does {wrong}; use relu, or where() in a rule")
     return root
 
 
 def gated(slope: Any) -> bool:
-    """Whether slope is or may be False: a shut gate."""
+    """Whether slope is False, a shut gate, or may turn out to be."""
     choice = isinstance(slope, Symbol) and slope.op == "where"
     return slope is False or choice and any(map(gated, slope.args[1:]))
 
 
 def passed(slope: Any, gradient: Any) -> Any:
-    """What a gradient is after slope: their product, or 0 where slope is False."""
+    """What comes through of a gradient: slope * gradient, or 0 where slope is False."""
     if not gated(slope):
         return slope * gradient
     if slope is False:
@@ -578,143 +555,68 @@ def passed(slope: Any, gradient: Any) -> Any:
     return condition.where(passed(yes, gradient), passed(no, gradient))
 
 
-def read_rules(order: list[Value], known: dict[Value, Any]) -> dict[Value, list]:
-    """Each Value in order as a Symbol, into known; returns its inputs with their slopes."""
-    local = {}
+def differentiate(f: Callable, ninputs: int, parameters: list, out: str, what: str) -> list:
+    """The program for f, which takes ninputs Values, and for its derivatives.
+
+    It adds to the array out: at place i, the derivative with respect to parameters[i], and
+    after these the value of f.
+    """
+    program: list[Symbol] = []
+    inputs = [Value(0.0) for _ in range(ninputs)]
+    place = {p: i for i, p in enumerate(parameters)}
+    known: dict[Value, Any] = {v: Symbol(f"x[{i}]", program) for i, v in enumerate(inputs)}
+    known |= {v: Symbol(f"p[{i}]", program) for v, i in place.items()}
+    root = record(f, inputs, known, what)
+    order, share, local, moving = topological_order(root), {root: 1.0}, {}, set(parameters)
     for v in order:
-        if not v._prev:
-            known.setdefault(v, v.data)
-            continue
         try:
-            known[v], slopes = RULES[v._op](*[known[child] for child in v._prev])
-            local[v] = [*zip(v._prev, slopes, strict=True)]
+            if v._prev:
+                known[v], slopes = RULES[v._op](*[known[child] for child in v._prev])
+                local[v] = [*zip(v._prev, slopes, strict=True)]
         except Exception as error:
             raise TypeError(f"jit: the rule {v._op!r} can't be compiled: {error}") from error
-    return local
-
-
-def differentiate(root: Value, known: dict[Value, Any], parameters: list[Value], out: str):
-    """Write the program for root and for its derivatives with respect to parameters.
-
-    known: a Symbol for each leaf that is no constant. out: the array that the program adds to,
-    the derivative for parameters[i] at place i, and after the last the value of root.
-    """
-    order, table = topological_order(root), next(iter(known.values())).table
-    local, moving = read_rules(order, known), set(parameters)
-    for v in order:
+        known.setdefault(v, v.data)
         if not moving.isdisjoint(v._prev):
             moving.add(v)
-
-    def output(i: int, x: Any) -> None:
-        table[out, i] = Symbol(f"{out}[{i}]", table, "+=", (x,), varies=out == "g")
-
-    output(len(parameters), known[root])
-    place = {p: i for i, p in enumerate(parameters)}
-    share: dict[Value, Any] = {root: 1.0}
+    program.append(Symbol(f"{out}[{len(place)}]", program, "+=", (known[root],)))
     for v in reversed(order):
-        if v in place and v in share:
-            output(place[v], share[v])
+        if v in place:
+            program.append(Symbol(f"{out}[{place[v]}]", program, "+=", (share.get(v, 0.0),)))
         for child, slope in local.get(v, ()):
             if child in moving and slope is not False:
                 part = passed(slope, share.get(v, 0.0))
                 share[child] = share[child] + part if child in share else part
+    return program
 
 
-def statements(loss, ninputs: int, parameters: list[Value], penalty=None) -> dict[Any, Symbol]:
-    """The program for loss and penalty with their derivatives. The arguments are jit()'s."""
-    for i, p in enumerate(parameters):
-        if not isinstance(p, Value) or p._prev:
-            wrong = f"{p!r:.60}" if not isinstance(p, Value) else f"the result of {p._op!r}"
-            raise TypeError(f"jit: parameter {i} must be a Value and a leaf, not {wrong}")
-    inputs, table = [Value(0.0) for _ in range(ninputs)], dict[Any, Symbol]()
-    known: dict[Value, Any]
-    known = {v: Symbol(f"x[{i}]", table, varies=True) for i, v in enumerate(inputs)}
-    known |= {v: Symbol(f"p[{i}]", table) for i, v in enumerate(parameters)}
-    root = record(lambda: loss(*inputs), "the loss", [*inputs, *parameters])
-    differentiate(root, dict(known), parameters, "g")
-    if penalty:
-        root = record(penalty, "the penalty", parameters)
-        differentiate(root, dict(known), parameters, "s")
-    return table
+FORMS = {name: (f"call(math.{name}, {{}})", f"V_{name}({{}})") for name in FUNCTIONS}
+FORMS["/"], FORMS["**"] = ("divide({}, {})", "{} / {}"), ("raised({}, {})", "V_pow({}, {})")
+FORMS["where"] = ("{1} if {0} else {2}", "V_where({}, {}, {})")
+FORMS["sigmoid"] = ("sigmoid({})[0]", "V_sigmoid({})")
 
 
-def plan(table: dict[Any, Symbol], limit: int = 1000) -> dict[str, list[Symbol]]:
-    """The statements that count, as functions of at most limit statements, by name.
-
-    Those named once... need parameters alone, those named each... an example, too.
-    """
-    used: set[str] = set()
-    for s in reversed(table.values()):
-        if s.op == "+=" or s.text in used:
-            used |= {s.text, *map(repr, s.args)}
-    pieces: dict[str, list[Symbol]] = {}
-    for stage in ("once", "each"):
-        part = [s for s in table.values() if s.text in used and s.varies == (stage == "each")]
-        for i in range(0, len(part), limit):
-            pieces[f"{stage}{i // limit or ''}"] = part[i : i + limit]
-    numbers, places = count(), count()
-    for home, piece in pieces.items():
-        for s in piece:
-            s.home, s.far = home, ""
-            s.text = s.text if s.op == "+=" else f"v{next(numbers)}"
-    for home, piece in pieces.items():
-        for x in [x for s in piece for x in s.args if isinstance(x, Symbol) and x.op]:
-            if x.home != home:
-                x.far = x.far or f"{'t' if x.varies else 'u'}[{next(places)}]"
-    return pieces
+def operand(x: Any, c: bool) -> str:
+    """x as an operand in Python or, if c, in C: a Symbol, or a number."""
+    text = x.text if isinstance(x, Symbol) else repr(float(x))
+    text = text.replace("inf", "INFINITY").replace("nan", "NAN")
+    return f"all({text})" if c and text[0] not in "vx" else text
 
 
-PYTHON = {"/": "divide({}, {})", "**": "raised({}, {})", "where": "{1} if {0} else {2}"}
-SCALAR = {"**": "pow({}, {})", "where": "{} ? {} : {}"}
-VECTOR = {"**": "V_pow({}, {})", "where": "V_where({}, {}, {})"}
-VECTOR |= {op: f"(M)({{}} {op} {{}})" for op in ("<", "<=", ">", ">=")}
-for _name in MATH_H:
-    PYTHON[_name] = f"call(math.{_name}, {{}})"
-    SCALAR[_name], VECTOR[_name] = f"{_name}({{}})", f"V_{_name}({{}})"
-
-
-def kind(s: Symbol) -> str:
-    """The C type of s. V and M are numbers and conditions for several examples at a time."""
-    if s.op in CONDITIONS.values():
-        return "M" if s.varies else "long long"
-    return "V" if s.varies else "double"
-
-
-def operand(x: Any, home: str, c: bool, wide: bool) -> str:
-    """x as the function home writes it, in C or in Python; if wide, as a V or an M."""
-    if not isinstance(x, Symbol):
-        text = repr(float(x)).replace("inf", "INFINITY").replace("nan", "NAN")
-        return f"V_all({text})" if wide else text
-    near = not x.op or x.home == home
-    text = x.text if near else f"({kind(x)}){x.far}" if c else x.far
-    if x.varies or not wide:
-        return text
-    return f"((M){{0}} - {text})" if kind(x) == "long long" else f"V_all({text})"
-
-
-def line(s: Symbol, c: bool) -> str:
-    """The statement that computes s, in C or in Python."""
-    texts = PYTHON if not c else VECTOR if s.varies else SCALAR
-    form = texts.get(s.op, f"{{}} {s.op} {{}}")
-    wide = texts is VECTOR and (form.startswith("V_") or s.op in ("&", "|"))
-    args = [operand(x, s.home, c, wide) for x in s.args]
-    if s.op == "+=":
-        return f"{s.text} += {args[0]}" + ";" * c
-    text = form.format(*args)
-    if not c:
-        return " = ".join([s.text, *[s.far] * (s.far != ""), text])
-    if s.far:
-        text = f"({kind(s)})({s.far} = ({'V' if s.varies else 'double'})({text}))"
-    return f"const {kind(s)} {s.text} = {text};"
-
-
-def program(pieces: dict[str, list[Symbol]], c: bool) -> str:
-    """pieces as functions, in C or in Python."""
-    head, foot = ("FUNCTION {}(void) {{", "}\n") if c else ("def {}():", "")
-    return "\n".join(
-        "\n".join([head.format(home), *[f"    {line(s, c)}" for s in piece], foot])
-        for home, piece in pieces.items()
-    )
+def function(name: str, program: list[Symbol], c: bool) -> str:
+    """program as a function in Python or, if c, in C, without the statements nobody needs."""
+    used: set[int] = set()
+    for s in reversed(program):
+        if s.op == "+=" or id(s) in used:
+            used |= {id(s), *map(id, s.args)}
+    lines, numbers = [f"FUNCTION {name}(void) {{" if c else f"def {name}():"], count()
+    for s in [s for s in program if id(s) in used]:
+        form = FORMS.get(s.op, (f"{{}} {s.op} {{}}",) * 2)[c] if s.op != "+=" else "{}"
+        value = form.format(*[operand(x, c) for x in s.args])
+        if s.op != "+=":
+            s.text = f"v{next(numbers)}"
+        target = f"{s.text} += " if s.op == "+=" else "let " * c + f"{s.text} = "
+        lines.append(f"    {target}{value}" + ";" * c)
+    return "\n".join([*lines, "}" * c, ""])
 
 
 HEAD = r"""
@@ -723,63 +625,57 @@ HEAD = r"""
 #define W 8
 #define LANES for (int j = 0; j < W; j++)
 #define FUNCTION static __attribute__((noinline)) void
+#define let const __auto_type
 typedef double V __attribute__((vector_size(8 * W)));
 typedef double Half __attribute__((vector_size(4 * W)));
 typedef double Quarter __attribute__((vector_size(2 * W)));
 typedef double Unaligned __attribute__((vector_size(8 * W), aligned(8)));
 typedef long long M __attribute__((vector_size(8 * W)));
-static inline V V_all(double a) { return a - (V){0}; }
-static inline V V_where(M c, V a, V b) { return (V)((c & (M)a) | (~c & (M)b)); }
+static inline V all(double a) { return a - (V){0}; }
+#define V_where(c, a, b) (V)(((M)(c) & (M)(a)) | (~(M)(c) & (M)(b)))
 static inline V V_pow(V a, V b) { LANES a[j] = pow(a[j], b[j]); return a; }
+static inline double sigmoid(double a) { return 1 / (1 + exp(-a)); }
 #define BY_LANE(f) static inline V V_##f(V a) { LANES a[j] = f(a[j]); return a; }
-static double p[P + 1], u[T], s[P + 1];
-static V x[INPUTS], t[T], g[P + 1];
+static double *p;
+static V x[INPUTS], s[P + 1], g[P + 1];
 """
-HEAD += "".join(f"BY_LANE({name})\n" for name in MATH_H)
+HEAD += "".join(f"BY_LANE({name})\n" for name in FUNCTIONS[1:])
 
 
-RUN = r"""
+LOOPS = r"""
 void run(long rows, long pad, long steps, const double *rates, const double *data,
          double *parameters, double *total, double *losses) {
-    const double share = 1.0 / rows;
     V lane;
     LANES lane[j] = j;
     const M real = lane >= (double)pad;
-    memcpy(p, parameters, P * sizeof *p);
+    p = parameters;
     for (long k = 0; k < steps; k++) {
         memset(s, 0, sizeof s);
         memset(g, 0, sizeof g);
-        ONCE
+        once();
         for (long n = 0; n < rows + pad; n += W) {
             for (int i = 0; i < INPUTS; i++)
                 x[i] = *(const Unaligned *)(data + i * (rows + pad) + n);
-            EACH
+            each();
             if (n == 0 && pad)
                 for (int i = 0; i <= P; i++) g[i] = (V)((M)g[i] & real);
         }
         for (int i = 0; i <= P; i++) {
             const Half h = ((Half *)(g + i))[0] + ((Half *)(g + i))[1];
             const Quarter q = ((Quarter *)&h)[0] + ((Quarter *)&h)[1];
-            total[i] = (q[0] + q[1]) * share + s[i];
+            total[i] = (q[0] + q[1]) * (1.0 / rows) + s[i][0];
         }
         losses[k] = total[P];
-        if (rates)
-            for (int i = 0; i < P; i++) p[i] -= rates[k] * total[i];
+        for (int i = 0; rates && i < P; i++) p[i] -= rates[k] * total[i];
     }
-    memcpy(parameters, p, P * sizeof *p);
 }
 """
-
-
-def address(x: Any) -> Any:
-    """What C is given for x: where an array's numbers are, or x itself."""
-    return x.buffer_info()[0] if isinstance(x, array) else x
 
 
 def build(source: str) -> Callable[..., None]:
     """run() of a C program. Raises OSError if there is no compiler, or if it fails.
 
-    The compiler is $CC, or cc, gcc or clang, whichever there is first.
+    The compiler is $CC, or else the first of cc, gcc and clang that is installed.
     """
     import ctypes
     import os
@@ -806,26 +702,24 @@ def build(source: str) -> Callable[..., None]:
     raise OSError("\n".join([f"{compiler[0]} failed:", *wrong]))
 
 
-def interpret(source: str, homes: Iterable[str], sizes: dict[str, int]) -> Callable[..., None]:
-    """run() as in C, for a program in Python, whose functions are called homes."""
-    x, s, g = ([0.0] * n for n in (sizes["INPUTS"], sizes["P"] + 1, sizes["P"] + 1))
-    space: dict[str, Any] = {"math": math, "call": call, "divide": divide, "raised": raised}
-    space |= {"x": x, "s": s, "g": g, "u": [0.0] * sizes["T"], "t": [0.0] * sizes["T"]}
-    space |= {"INFINITY": math.inf, "NAN": math.nan}
+def address(x: Any) -> Any:
+    """x as C gets it: of an array, where its numbers are."""
+    return x.buffer_info()[0] if isinstance(x, array) else x
+
+
+def interpret(source: str) -> Callable[..., None]:
+    """run(), as C has it, for a program in Python."""
+    space = {"INFINITY": math.inf, "NAN": math.nan} | globals()
     exec(source, space)
-    once = [space[home] for home in homes if home.startswith("once")]
-    each = [space[home] for home in homes if home.startswith("each")]
 
     def run(rows, _, steps, rates, data, p, total, losses):
         space["p"] = p
         for k in range(steps):
-            s[:] = g[:] = [0.0] * len(g)
-            for f in once:
-                f()
+            space["s"], space["g"] = s, g = [[0.0] * len(total) for _ in "sg"]
+            space["once"]()
             for n in range(rows):
-                x[:] = data[n::rows]
-                for f in each:
-                    f()
+                space["x"] = data[n::rows]
+                space["each"]()
             total[:] = array("d", [a * (1.0 / rows) + b for a, b in zip(g, s, strict=True)])
             losses[k] = total[-1]
             for i in range(len(p) if rates else 0):
@@ -834,96 +728,88 @@ def interpret(source: str, homes: Iterable[str], sizes: dict[str, int]) -> Calla
     return run
 
 
-def columns(rows: Any, ninputs: int, width: int) -> tuple[int, int, array]:
-    """The number of rows, how many copies of the first fill up width, and all, by column."""
-    rows = rows.tolist() if hasattr(rows, "tolist") else list(rows)
-    if not rows:
-        raise ValueError("jit: there are no rows")
-    for i, row in enumerate(rows):
-        if not hasattr(row, "__len__") or len(row) != ninputs:
-            raise ValueError(f"jit: row {i} should be {ninputs} numbers, not {row!r:.60}")
-    pad, data = -len(rows) % width, array("d")
-    for i, column in enumerate(zip(*rows, strict=True)):
-        try:
-            data.extend([*column[:1] * pad, *column])
-        except TypeError as error:
-            raise TypeError(f"jit: column {i} of the rows: {error}") from None
-    return len(rows), pad, data
-
-
 class Compiled:
-    """The mean of a loss over rows of numbers, compiled with its gradient; made by jit().
+    """The mean of a loss over rows of numbers, compiled together with its gradient, by jit().
 
-    source: the program. compiled: False if Python runs it, for want of a C compiler. Neither
-    can be copied or pickled.
+    source: the program. compiled: False if Python runs it, for want of a C compiler.
     """
 
-    def __init__(self, table: dict[Any, Symbol], ninputs: int, parameters: list[Value]):
+    def __init__(self, ninputs: int, parameters: list[Value], each: list, once: list):
         self.ninputs, self.parameters, self.compiled = ninputs, parameters, True
-        sizes = {"P": len(parameters), "INPUTS": ninputs, "T": len(table) + 1}
-        pieces = plan(table)
-        defines = "".join(f"#define {name} {size}\n" for name, size in sizes.items())
-        once, each = (
-            "".join(f"{home}(); " for home in pieces if home.startswith(stage))
-            for stage in ("once", "each")
-        )
-        loops = RUN.replace("ONCE", once).replace("EACH", each)
-        self.source = defines + HEAD + program(pieces, c=True) + loops
+        sizes = f"#define P {len(parameters)}\n#define INPUTS {ninputs}"
+        text = function("once", once, True) + "\n" + function("each", each, True)
+        self.source = sizes + HEAD + text + LOOPS
         try:
             self._run = build(self.source)
         except OSError as error:
-            help = "install gcc or clang (apt-get install gcc; on macOS xcode-select --install)"
-            message = f"jit: {error}\nPython runs the program instead, slowly; {help}"
+            hint = "install gcc or clang (apt-get install gcc; on macOS xcode-select --install)"
+            message = f"jit: {error}\nPython runs the program instead, slowly; {hint}"
             warnings.warn(message, RuntimeWarning, stacklevel=3)
-            self.source, self.compiled = program(pieces, c=False), False
-            self._run = interpret(self.source, pieces, sizes)
+            text = function("once", once, False) + "\n" + function("each", each, False)
+            self.source, self.compiled = text, False
+            self._run = interpret(self.source)
 
     def __reduce__(self):
         raise TypeError("jit: a compiled loss can't be copied or pickled; copy the model")
 
     def _steps(self, rows: Any, rates: array | None) -> tuple[array, array, array]:
-        """Losses, parameters and last gradient, after steps of sizes rates, or after none."""
-        shape = columns(rows, self.ninputs, 8 if self.compiled else 1)
+        """The losses, the parameters and the last gradient of steps with rates, or of none."""
+        rows = rows.tolist() if hasattr(rows, "tolist") else list(rows)
+        for i, row in enumerate(rows):
+            if not hasattr(row, "__len__") or len(row) != self.ninputs:
+                wanted = f"{self.ninputs} numbers"
+                raise ValueError(f"jit: row {i} should be {wanted}, not {row!r:.60}")
+        if not rows:
+            raise ValueError("jit: there are no rows")
+        pad, data = -len(rows) % 8 if self.compiled else 0, array("d")
+        for column in zip(*rows, strict=True):
+            data.extend([*column[:1] * pad, *column])
         p = array("d", [p.data for p in self.parameters])
         total, losses = array("d", bytes(8 * len(p) + 8)), array("d", rates or [0.0])
-        self._run(*shape[:2], len(losses), rates, shape[2], p, total, losses)
+        self._run(len(rows), pad, len(losses), rates, data, p, total, losses)
         return losses, p, total
 
     def backward(self, rows: Any) -> float:
         """The mean loss over rows, plus the penalty. Its gradient is added to p.grad.
 
-        rows: a row of ninputs numbers for each example, in lists or in a NumPy array. Raises
-        ValueError if there are none, or of another length, TypeError for what is no number.
+        rows: ninputs numbers for each example, in lists or a NumPy array. Raises ValueError if
+        there are none or their lengths are wrong, TypeError for what is not a number.
         """
         losses, _, total = self._steps(rows, None)
-        for p, slope in zip(self.parameters, total, strict=False):
-            p.grad += slope
+        for p, derivative in zip(self.parameters, total, strict=False):
+            p.grad += derivative
         return losses[0]
 
     def train(self, rows: Any, steps: Iterable[float]) -> list[float]:
-        """Gradient descent: for each of steps, step sizes, p.data -= step * gradient.
+        """Gradient descent: for each of steps, a step size, p.data -= step * derivative.
 
-        Returns the loss before each step. Does not touch p.grad. rows: as for backward().
+        Returns the loss before each step. p.grad stays as it is. rows: as for backward().
         """
-        rates = array("d", map(number, steps))
-        losses, data, _ = self._steps(rows, rates) if rates else ([], [], 0)
+        rates = array("d", [number(step) for step in steps])
+        losses, data, _ = self._steps(rows, rates) if rates else ([], [], [])
         for p, x in zip(self.parameters, data, strict=False):
             p.data = x
         return list(losses)
 
 
-def jit(
-    loss: Callable[..., Value],
-    ninputs: int,
-    parameters: Iterable[Value],
-    penalty: Callable[[], Value] | None = None,
-) -> Compiled:
-    """Compile a loss, with its gradient, for any number of examples.
+def jit(loss: Callable, ninputs: int, parameters: Iterable[Value], penalty=None) -> Compiled:
+    """The Compiled mean of loss over any number of examples, plus penalty.
 
     loss: takes ninputs Values, the numbers of one example, and returns a Value. It must do the
-    same for all of them. parameters: the leaves whose gradients are wanted; other leaves are
-    constants. penalty: takes nothing, and returns a Value that depends on parameters alone,
-    to be added to the mean loss. Raises TypeError or ValueError for what can't be compiled.
+    same to all. parameters: the leaves that training changes; other leaves are constants, with
+    the data they have now. penalty: None, or a function that takes nothing, and returns a Value
+    made from parameters alone. Raises TypeError or ValueError for what can't be compiled.
     """
     leaves = [*dict.fromkeys(parameters)]
-    return Compiled(statements(loss, ninputs, leaves, penalty), ninputs, leaves)
+    for p in leaves:
+        if not isinstance(p, Value) or p._prev:
+            raise TypeError(f"jit: a parameter must be a Value without inputs, not {p!r:.60}")
+    each = differentiate(loss, ninputs, leaves, "g", "the loss")
+    once = differentiate(penalty or (lambda: Value(0.0)), 0, leaves, "s", "the penalty")
+    if (size := max(len(each), len(once))) > LARGEST:
+        wrong = f"a program of {size} statements, where {LARGEST} compile in reasonable time"
+        raise ValueError(f"jit: {wrong}; take a smaller network, or PyTorch")
+    return Compiled(ninputs, leaves, each, once)
+
+
+LARGEST = 100_000
