@@ -365,7 +365,8 @@ def test_new_chapters_and_linked_headings_get_their_names(copy):
     text = fold_ok(
         copy,
         "The end.\n",
-        "## New, *here*\n\nSee [below](#part-of-it).\n\n### Part of it\n\n### Other\n\nThe end.\n",
+        "## New, *here*\n\nSee [below](#part-of-it).\n\n"
+        "### Part of it\n\n### Other\n\nThe end.\n",
     )
     new = """* New, /here/
 :PROPERTIES:
