@@ -7,7 +7,11 @@ ARGS =
 python = .venv/bin/python
 another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
 
-.PHONY: all test tangle images check help clean .ready .venv .python
+# A verb of literate.py for which any Python will do.
+plain = if [ -x $(python) ]; then $(python) literate.py $(1); \
+	else $(MAKE) --no-print-directory .python && "$(PYTHON)" literate.py $(1); fi
+
+.PHONY: all test tangle detangle images check help clean .ready .venv .python
 .NOTPARALLEL:
 
 all: images ## what plain `make` does: set up, tangle, draw, refresh every result
@@ -23,9 +27,11 @@ tangle: ## write micrograd.py: with Emacs where it is installed, else with liter
 		"$(EMACS)" -Q --batch -l tangle.el -f literate-tangle-batch; \
 	else \
 		echo "Tangling with literate.py, since there is no Emacs from 28.2 on" && \
-		if [ -x $(python) ]; then $(python) literate.py tangle; \
-		else $(MAKE) --no-print-directory .python && "$(PYTHON)" literate.py tangle; fi; \
+		$(call plain,tangle); \
 	fi
+
+detangle: ## take edits of micrograd.py back into README.org
+	@$(call plain,detangle)
 
 images: .ready ## run README.org: tangle it, draw every figure, refresh every result
 	@$(python) literate.py run

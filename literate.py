@@ -3,6 +3,7 @@
     python literate.py tangle [DOCUMENT]         write the program that the document contains
     python literate.py run [--force] [DOCUMENT]  run its Python blocks: refresh all
     python literate.py check [DOCUMENT]          run them and show what differs; change nothing
+    python literate.py detangle [DOCUMENT]       take edits of the program into the document
 
 The document is written in a small part of Org. The rest is refused, by `DOCUMENT:LINE: what is
 wrong; what to do` and exit status 1. No file is changed unless everything went well.
@@ -33,17 +34,22 @@ from typing import IO, Any
 HERE = Path(__file__).resolve()
 IMAGES = "images"
 STAMP = ".literate.stamp"
+TANGLED = ".literate/tangled"  # a copy of each file, as it was tangled last
 CONTROL = r"[^\n -~\xa0-\U0010ffff]"
 LINES_IN_EXAMPLE = 10  # Org's `org-babel-min-lines-for-block-output`
 
 
 class DocumentError(Exception):
-    """What is wrong at a `line` of the document; `trace` is Python's traceback, if any."""
+    """What is wrong at a `line` of the document; `trace` is Python's traceback, or a diff.
 
-    def __init__(self, line: int, message: str, trace: str = "") -> None:
+    If it is wrong in another file, `place` says where.
+    """
+
+    def __init__(self, line: int, message: str, trace: str = "", place: str = "") -> None:
         super().__init__(message)
         self.line = line
         self.trace = trace
+        self.place = place
 
 
 # Parsing: a document is a list of elements, whose texts add up to it.
@@ -275,6 +281,8 @@ def load(document: Path) -> list[Element]:
 
 # Tangling: a file is the code of its blocks, two blank lines between them.
 
+BETWEEN = "\n\n\n"
+
 
 def targets(elements: list[Element], document: Path) -> dict[str, list[Block]]:
     """The blocks of each file to tangle. Raises DocumentError for a file it must not write."""
@@ -291,14 +299,16 @@ def targets(elements: list[Element], document: Path) -> dict[str, list[Block]]:
             if same or path.is_dir() or name in ("yes", "no"):
                 message = f":tangle {name} cannot be written; name another file, or none"
                 raise DocumentError(block.line, message)
+            if not bare(block):
+                raise DocumentError(block.line, "a tangled block without code; remove it")
             found.setdefault(name, []).append(block)
     return found
 
 
-def tangle(elements: list[Element], document: Path) -> dict[str, bytes]:
+def tangle(elements: list[Element], document: Path, between: str = BETWEEN) -> dict[str, bytes]:
     """The bytes of each file to tangle, by its path from the document's folder."""
     return {
-        name: ("\n\n\n".join(bare(block) for block in blocks) + "\n").encode()
+        name: (between.join(bare(block) for block in blocks) + "\n").encode()
         for name, blocks in targets(elements, document).items()
     }
 
@@ -306,6 +316,80 @@ def tangle(elements: list[Element], document: Path) -> dict[str, bytes]:
 def bare(block: Block) -> str:
     """A block's code without the blank lines around it."""
     return re.sub(r"\A(?:[ \t]*\n)+|\s+\Z", "", block.code)
+
+
+def first_line(block: Block) -> int:
+    """The document's line at which a block's bare code begins."""
+    return block.line + 1 + block.code[: block.code.find(bare(block))].count("\n")
+
+
+def escape(line: str) -> str:
+    """A line of code as a block holds it."""
+    return re.sub(r"^([ \t]*,*)(?=\*|#\+)", r"\1,", line)
+
+
+# Protecting: a file that is not what some version of the document makes was edited by hand.
+
+
+def edited(elements: list[Element], document: Path) -> dict[str, bytes | None]:
+    """The files edited by hand, each with what it was tangled as, or None if nobody knows."""
+    found = {}
+    without = tangle(elements, document, "\n\n")  # by Org without tangle.el
+    for name, new in tangle(elements, document).items():
+        now = read(document.parent / name)
+        if now not in (None, new, without[name]):
+            before = earlier(name, document)
+            if now not in before:
+                found[name] = before[0] if before else None
+    return found
+
+
+def earlier(name: str, document: Path) -> list[bytes]:
+    """A file as it was tangled last, and as the document in git's last commit tangles it."""
+    last = read(document.parent / TANGLED / name)
+    found = [] if last is None else [last]
+    command = ["git", "show", f"HEAD:./{document.name}"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
+        done = subprocess.run(command, cwd=document.parent, capture_output=True, check=True)
+        with contextlib.suppress(DocumentError, KeyError):
+            found.append(tangle(parse(done.stdout.decode()), document)[name])
+    return found
+
+
+def protect(elements: list[Element], document: Path) -> None:
+    """Raise DocumentError, with what would be lost, if a file to tangle was edited by hand."""
+    found = edited(elements, document)
+    shown = ""
+    for name, before in found.items():
+        now = read(document.parent / name) or b""
+        old = tangle(elements, document)[name] if before is None else before
+        shown += "\n".join([*diff(old, now, document.name, name), "", ""])
+    for name, before in found.items():
+        now = read(document.parent / name) or b""
+        old = tangle(elements, document)[name] if before is None else before
+        place = f"{name}:{row_of(now, old)}"
+        raise DocumentError(1, advice(name, before, document), shown, place)
+
+
+def advice(name: str, before: bytes | None, document: Path) -> str:
+    """What to do about a file edited by hand, which was tangled as `before`."""
+    here = document.name
+    if before is None:
+        return (
+            f"is not what {here} makes, and neither git nor an earlier tangling can tell which "
+            f"was edited. If {name} was, `make detangle` takes the edit into {here}; if {here} "
+            f"was, delete {name}"
+        )
+    return (
+        f"was edited by hand; `make detangle` takes the edit into {here}, and "
+        f"`git checkout {name}`, or deleting it, throws the edit away"
+    )
+
+
+def row_of(new: bytes, old: bytes) -> int:
+    """The number of the first line of `new` that differs from `old`, or else of its last."""
+    same = len(os.path.commonprefix([new.split(b"\n"), old.split(b"\n")]))
+    return max(min(same + 1, new.count(b"\n")), 1)
 
 
 # Running: in a process of its own, in a folder of its own.
@@ -330,7 +414,10 @@ def execute(elements: list[Element], document: Path) -> Made:
         stage = folder / "stage"
         (stage / IMAGES).mkdir(parents=True)
         text = "".join(element.text for element in elements)
-        write({document.name: text.encode(), **tangle(elements, document)}, stage)
+        linked = {name: read(document.parent / name) for name in linked_files(elements)}
+        needed = {name: data for name, data in linked.items() if data is not None}
+        files = {**needed, document.name: text.encode(), **tangle(elements, document)}
+        write(files, stage)
         printed = stack.enter_context(open(folder / "printed", "w+b"))
         reports = stack.enter_context(child(stage, document.name, printed))
         bar = tqdm(total=len(blocks), desc=document.name, leave=False, disable=None)
@@ -484,10 +571,15 @@ def differences(elements: list[Element], document: Path, made: Made) -> list[str
     drawn = {result[7:-3]: f"{document.name}:{line}: " for line, result in made.results.items()}
     for name, data in made.figures.items():
         found += difference(drawn.get(name, "") + name, read(document.parent / name), data)
+    by_hand = edited(elements, document)
     for name, data in tangle(elements, document).items():
         old = read(document.parent / name)
         line = origin(targets(elements, document)[name], old or b"", data)
-        found += difference(f"{document.name}:{line}: {name}", old, data)
+        what = "`make` writes it"
+        if name in by_hand:
+            what = f"{name} {advice(name, by_hand[name], document)}"
+        for text in difference(f"{document.name}:{line}: {name}", old, data):
+            found.append(f"{text}\n{what}")
     return found + check_links(elements, document, set(made.figures))
 
 
@@ -497,13 +589,20 @@ def difference(head: str, old: str | bytes | None, new: str | bytes) -> list[str
         return []
     if old is None:
         return [f"{head} is missing; run the document"]
-    before, after = (
-        (side if isinstance(side, str) else side.decode(errors="backslashreplace")).splitlines()
-        for side in (old, new)
+    return ["\n".join([f"{head} differs", *diff(old, new, "is", "should be")])]
+
+
+def diff(old: str | bytes, new: str | bytes, before: str, after: str) -> list[str]:
+    """The first lines that differ between two texts, which are called `before` and `after`."""
+    is_, was = (
+        (side if isinstance(side, str) else side.decode(errors="backslashreplace"))
+        .removesuffix("\n")
+        .split("\n")
+        for side in (new, old)
     )
-    lines = list(difflib.unified_diff(before, after, "is", "should be", lineterm=""))
+    lines = list(difflib.unified_diff(was, is_, before, after, lineterm=""))
     more = [f"... and {len(lines) - 30} lines more"] if len(lines) > 30 else []
-    return ["\n".join([f"{head} differs", *(line[:160] for line in lines[:30]), *more])]
+    return [*(line[:160] for line in lines[:30]), *more]
 
 
 def origin(blocks: list[Block], old: bytes, new: bytes) -> int:
@@ -512,8 +611,7 @@ def origin(blocks: list[Block], old: bytes, new: bytes) -> int:
     for block in blocks:
         rows = bare(block).count("\n") + 1
         if row < rows + 2:
-            skipped = block.code[: block.code.find(bare(block))].count("\n")
-            return block.line + 1 + skipped + min(row, rows - 1)
+            return first_line(block) + min(row, rows - 1)
         row -= rows + 2
     return blocks[-1].line
 
@@ -528,6 +626,12 @@ def links(elements: list[Element]) -> list[tuple[int, str]]:
         for link in LINK.finditer(plain)
         if link[1].startswith(("#", "file:"))
     ]
+
+
+def linked_files(elements: list[Element]) -> set[str]:
+    """The files that the document links to, but for figures: its blocks may read them."""
+    names = {target[5:] for _, target in links(elements) if target[0] != "#"}
+    return {name for name in names if name.split("/")[0] not in (IMAGES, "..")}
 
 
 def anchors(elements: list[Element]) -> dict[int, str]:
@@ -595,12 +699,16 @@ def write(files: dict[str, bytes], root: Path) -> list[str]:
     return changed
 
 
+def remember(files: dict[str, bytes], document: Path) -> None:
+    """Keep a copy of what was tangled: it tells a file that was edited from an old one."""
+    write({f"{TANGLED}/{name}": data for name, data in files.items()}, document.parent)
+
+
 def stamp(elements: list[Element], document: Path) -> bytes:
     """A hash of all that a run depends on and all that it writes."""
     root = document.parent
     names = {path.relative_to(root).as_posix() for path in (root / IMAGES).rglob("*")}
-    names |= {document.name, *targets(elements, document)}
-    names |= {target[5:] for _, target in links(elements) if target[0] != "#"}
+    names |= {document.name, *targets(elements, document), *linked_files(elements)}
     packages = {path.name for folder in sys.path for path in Path(folder).glob("*.dist-info")}
     dot = shutil.which("dot", path=os.path.dirname(sys.executable)) or shutil.which("dot")
     parts: list[Any] = [HERE.read_bytes(), sys.version, dot, sorted(packages)]
@@ -612,7 +720,25 @@ def stamp(elements: list[Element], document: Path) -> bytes:
 
 
 def tangle_command(document: Path) -> int:
-    say_changed(write(tangle(load(document), document), document.parent), document)
+    elements = load(document)
+    protect(elements, document)
+    files = tangle(elements, document)
+    say_changed(write(files, document.parent), document)
+    remember(files, document)
+    return 0
+
+
+def detangle_command(document: Path) -> int:
+    from detangle import detangle
+
+    elements = load(document)
+    text, files, changes = detangle(elements, document)
+    changed = write({document.name: text.encode(), **files}, document.parent)
+    remember(files, document)
+    print("\n".join([*changes, ""]), end="")
+    say_changed(changed, document)
+    if changed:
+        print("`make` refreshes the results")
     return 0
 
 
@@ -622,13 +748,16 @@ def run_command(document: Path, force: bool) -> int:
     if not force and read(document.with_name(STAMP)) == stamp(elements, document):
         say_changed([], document)
         return 0
+    protect(elements, document)
     made = execute(elements, document)
     if document.read_bytes().decode() != text:
         raise DocumentError(1, "the document was edited during the run; run it again")
+    protect(elements, document)
     new = with_results(elements, made.results)
     catch_signals(signal.SIG_IGN)  # all or nothing, and soon done
-    files = {**made.figures, **tangle(elements, document), document.name: new.encode()}
-    changed = write(files, document.parent)
+    tangled = tangle(elements, document)
+    changed = write({**made.figures, **tangled, document.name: new.encode()}, document.parent)
+    remember(tangled, document)
     now = parse(new)
     before, shown = present_results(elements), present_results(now)
     for (line, result), (old, _) in zip(shown.items(), made.results.items(), strict=True):
@@ -659,7 +788,7 @@ def catch_signals(handler: Any) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tangle, run and check a literate document.")
-    parser.add_argument("verb", choices=["tangle", "run", "check"])
+    parser.add_argument("verb", choices=["tangle", "run", "check", "detangle"])
     parser.add_argument("document", nargs="?", type=Path, default=HERE.with_name("README.org"))
     parser.add_argument("--force", action="store_true", help="run, even if nothing has changed")
     given = parser.parse_intermixed_args()
@@ -668,11 +797,14 @@ def main() -> int:
     try:
         if given.verb == "tangle":
             return tangle_command(document)
+        if given.verb == "detangle":
+            return detangle_command(document)
         if given.verb == "run":
             return run_command(document, given.force)
         return check_command(document)
     except DocumentError as error:
-        message, status = f"{error.trace}{document.name}:{error.line}: {error}", 1
+        place = error.place or f"{document.name}:{error.line}"
+        message, status = f"{error.trace}{place}: {error}", 1
     except OSError as error:
         message, status = f"{error.filename or document}: {error.strerror}", 1
     except KeyboardInterrupt:
@@ -685,4 +817,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
         serve(sys.argv[2], int(sys.argv[3]))
     else:
-        sys.exit(main())
+        import literate  # under its name, as the modules that it needs know it
+
+        sys.exit(literate.main())

@@ -1,6 +1,7 @@
 """micrograd: reverse-mode automatic differentiation and small neural networks.
 
-Tangled from README.org, which explains it. Edit that document, not this file.
+Tangled from README.org, which explains it. Edit that document; what you edit here comes into
+it by `make detangle`.
 """
 
 import math

@@ -5,8 +5,15 @@
 ;;   emacs -Q --batch -l tangle.el -f literate-tangle-batch   write the program
 ;;   emacs -Q --batch -l tangle.el -f literate-run-batch      and run every block, as Org does
 ;;
-;; While editing: README.org loads this file by itself, once you allow it to.  C-c C-v t writes
-;; the program, C-c C-c runs a block, from the first one on.  No other Org file is affected.
+;; While editing: M-x load-file RET tangle.el RET, or this line in your init file:
+;;
+;;   (load "/path/to/micrograd/tangle.el")
+;;
+;; Then, in README.org, C-c C-v t writes the program, and C-c C-c runs a block, from the first one
+;; on, with .venv's Python and without asking.  No other Org file is affected.  (Without tangle.el,
+;; Org leaves one blank line between blocks; `make' knows that file, and writes it anew.)
+;;
+;; A file that was edited by hand is not overwritten: `make detangle' takes the edit into README.org.
 
 ;;; Code:
 
@@ -23,6 +30,7 @@
     (setq-local org-src-preserve-indentation t
                 indent-tabs-mode nil
                 org-confirm-babel-evaluate nil
+                file-precious-flag t    ; saved in one step
                 org-babel-python-command (literate--python))))
 
 (defun literate--python ()
@@ -95,37 +103,102 @@
        (let* ((info (org-babel-get-src-block-info 'light))
               (name (cdr (assq :tangle (nth 2 info)))))
          (unless (member name '(nil "no"))
-           (unless (assoc name targets) (push (list name) targets))
-           (nconc (assoc name targets) (list (org-trim (nth 1 info) t)))))))
+           (let ((body (org-trim (nth 1 info) t)))
+             (when (equal body "")
+               (literate--fail (line-number-at-pos nil t)
+                               "a tangled block without code; remove it"))
+             (unless (assoc name targets) (push (list name) targets))
+             (nconc (assoc name targets) (list body)))))))
     (nreverse targets)))
+
+(defun literate--join (bodies &optional between)
+  "The file made of BODIES, with two blank lines, or BETWEEN, between them."
+  (concat (mapconcat #'identity bodies (or between "\n\n\n")) "\n"))
 
 (defun literate-tangle ()
   "Write the files which this document tangles to, where they differ.
 Return the names of all."
   (interactive)
   (org-with-wide-buffer (literate--check))
-  (mapcar
-   (lambda (target)
-     (let ((text (concat (mapconcat #'identity (cdr target) "\n\n\n") "\n")))
-       (literate--write (file-truename (car target)) text)
-       (car target)))
-   (literate--targets)))
+  (let ((targets (literate--targets)))
+    (mapc #'literate--protect targets)
+    (dolist (target targets)
+      (let ((file (file-truename (car target))) (text (literate--join (cdr target))))
+        (message (if (literate--write file text) "wrote %s" "%s: nothing changed")
+                 (file-relative-name file))
+        (literate--write (literate--copy (car target)) text)))
+    (mapcar #'car targets)))
+
+(defun literate--copy (name)
+  "The copy that is kept of the file NAME as it was tangled last, by literate.py or here."
+  (expand-file-name name ".literate/tangled"))
+
+(defun literate--protect (target)
+  "Signal an error, and show what would be lost, if the file TARGET was edited by hand.
+It was not if it is as Org, or this document now, last time or in git's last commit, makes it."
+  (let* ((name (car target))
+         (new (literate--join (cdr target)))
+         (plain (literate--join (cdr target) "\n\n"))
+         (now (literate--text name))
+         (before (and now (not (member now (list new plain))) (literate--earlier name))))
+    (unless (member now (append (list nil new plain) before))
+      (let ((line (literate--show-edit (or (car before) new) now name))
+            (document (file-name-nondirectory buffer-file-name)))
+        (user-error
+         "%s" (if before
+                  (format "%s:%d: was edited by hand; `make detangle` takes the edit into %s, and \
+`git checkout %s`, or deleting it, throws the edit away; nothing was changed"
+                          name line document name)
+                (format "%s:%d: is not what %s makes, and neither git nor an earlier tangling can \
+tell which was edited. If %s was, `make detangle` takes the edit into %s; if %s was, delete %s; \
+nothing was changed"
+                        name line document name document document name)))))))
+
+(defun literate--earlier (name)
+  "What the file NAME was tangled as last, and what it is by the document in git's last commit."
+  (let ((last (literate--text (literate--copy name)))
+        (document (concat "HEAD:./" (file-name-nondirectory buffer-file-name)))
+        (coding-system-for-read 'utf-8-unix))
+    (append
+     (and last (list last))
+     (with-temp-buffer
+       (when (eq 0 (ignore-errors (process-file "git" nil '(t nil) nil "show" document)))
+         (delay-mode-hooks (org-mode))
+         (setq-local org-src-preserve-indentation t)
+         (let ((target (assoc name (ignore-errors (literate--targets)))))
+           (and target (list (literate--join (cdr target))))))))))
+
+(defun literate--newline-p (char) (= char ?\n))
+
+(defun literate--show-edit (old new name)
+  "Show how the text NEW of the file NAME differs from OLD; return the number of the first line."
+  (let ((was (make-temp-file "literate-" nil nil old))
+        (is (make-temp-file "literate-" nil nil new)))
+    (unwind-protect
+        (with-current-buffer (get-buffer-create (format "*edits in %s*" name))
+          (erase-buffer)
+          (ignore-errors (process-file "diff" nil t nil "-u" "-L" "README.org" "-L" name was is))
+          (diff-mode)
+          (if noninteractive (message "%s" (buffer-string)) (display-buffer (current-buffer))))
+      (delete-file was)
+      (delete-file is))
+    (let ((same (substring new 0 (1- (abs (compare-strings old nil nil new nil nil))))))
+      (max 1 (min (1+ (seq-count #'literate--newline-p same))
+                  (seq-count #'literate--newline-p new))))))
 
 (defun literate--write (file text)
-  "Let FILE hold TEXT.  Do it in one step, and only if it does not hold it already."
-  (let ((coding-system-for-read 'utf-8-unix) (coding-system-for-write 'utf-8-unix))
-    (if (and (file-exists-p file)
-             (equal text (literate--text file)))
-        (message "%s: nothing changed" (file-relative-name file))
-      (make-directory (file-name-directory file) t)
-      (let ((temporary (make-temp-name (concat file ".")))
-            (modes (or (file-modes file) (default-file-modes))))
-        (unwind-protect
-            (progn (write-region text nil temporary nil 'silent)
-                   (set-file-modes temporary (logand modes #o666))
-                   (rename-file temporary file t))
-          (when (file-exists-p temporary) (delete-file temporary))))
-      (message "wrote %s" (file-relative-name file)))))
+  "Let FILE hold TEXT.  Do it in one step, and only if it does not hold it: then return t."
+  (unless (equal text (literate--text file))
+    (make-directory (file-name-directory file) t)
+    (let ((coding-system-for-write 'utf-8-unix)
+          (temporary (make-temp-name (concat file ".")))
+          (modes (or (file-modes file) (default-file-modes))))
+      (unwind-protect
+          (progn (write-region text nil temporary nil 'silent)
+                 (set-file-modes temporary (logand modes #o666))
+                 (rename-file temporary file t))
+        (when (file-exists-p temporary) (delete-file temporary))))
+    t))
 
 (defun literate--tangle (original &rest arguments)
   "In a document, tangle all of it; elsewhere call ORIGINAL with its ARGUMENTS."
@@ -181,8 +254,10 @@ Org would go on after an error, and take stderr for a part of the result.")
     result))
 
 (defun literate--text (file)
-  "The text of FILE."
-  (with-temp-buffer (insert-file-contents file) (buffer-string)))
+  "The text of FILE, or nil if there is none."
+  (when (file-exists-p file)
+    (let ((coding-system-for-read 'utf-8-unix))
+      (with-temp-buffer (insert-file-contents file) (buffer-string)))))
 
 (defun literate--execute (original body params)
   "Run BODY with PARAMS by ORIGINAL.  In a document, signal what Python raises."

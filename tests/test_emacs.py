@@ -1,9 +1,14 @@
 """Emacs and literate.py are two doors to one document: they write the same bytes."""
 
+import contextlib
+import fcntl
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -61,9 +66,6 @@ def test_tangling_writes_the_same_bytes_and_only_once(tmp_path):
     done = emacs(tmp_path, "-f", "literate-tangle-batch")
     assert done.stderr == "small.py: nothing changed\n"
     assert os.stat(tmp_path / "small.py") == before
-    (tmp_path / "small.py").write_text("edited")
-    emacs(tmp_path, "-f", "literate-tangle-batch")
-    assert (tmp_path / "small.py").read_text() == SMALL
 
 
 def test_the_readme_tangles_to_the_committed_program(tmp_path):
@@ -81,17 +83,69 @@ def test_orgs_own_command_tangles_the_same_in_a_visited_buffer(tmp_path):
     assert (tmp_path / "small.py").read_text() == SMALL
 
 
-def test_a_document_opened_first_loads_tangle_el_by_itself(tmp_path):
-    prepare(tmp_path, SAMPLE)
-    visit = f"""(let ((enable-local-variables :all) (enable-local-eval t))
-      (find-file "{tmp_path}/README.org")
-      (call-interactively #'org-babel-tangle)
-      (princ (list literate-mode org-src-preserve-indentation org-confirm-babel-evaluate)))"""
-    done = subprocess.run(
-        [EMACS, "-Q", "--batch", "--eval", visit], capture_output=True, text=True
+def open_in_a_terminal(document, expression):
+    """Open a file as a person does, in a terminal; gives what the expression is there."""
+    answer = document.with_name("answer")
+    say = f'(progn (write-region (format "%S" {expression}) nil "{answer}") (kill-emacs))'
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [EMACS, "-Q", "-nw", str(document), "--eval", say],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # be its terminal
+        env={**os.environ, "TERM": "xterm"},
     )
-    assert (done.returncode, done.stdout) == (0, "(t t nil)")
-    assert (tmp_path / "small.py").read_text() == SMALL
+    os.close(its)
+    shown = b""
+    while (
+        process.poll() is None
+        and b"may not be safe" not in shown
+        and select.select([ours], [], [], 20)[0]
+    ):
+        with contextlib.suppress(OSError):  # at its end
+            shown += os.read(ours, 4096)
+    process.kill()
+    process.wait()
+    assert answer.exists(), f"Emacs asks: {shown.decode(errors='replace')[-2000:]}"
+    return answer.read_text()
+
+
+VARIABLES = """(mapcar (lambda (pair) (list (car pair) (cdr pair) (symbol-value (car pair))
+    (not (null (safe-local-variable-p (car pair) (cdr pair)))))) file-local-variables-alist)"""
+
+
+def test_opening_the_readme_asks_nothing_and_sets_only_safe_variables(tmp_path):
+    document = tmp_path / "README.org"
+    document.write_bytes((ROOT / "README.org").read_bytes())
+    answer = open_in_a_terminal(document, VARIABLES)
+    last = document.read_text("utf-8").rpartition("# Local Variables:\n")[2]
+    given = [line[2:].split(": ") for line in last.splitlines()[:-1]]
+    assert given and last.endswith("# End:\n")
+    for name, value in given:
+        assert f"({name} {value} {value} t)" in answer
+    assert answer.count(" t)") == len(given)
+
+
+def test_an_unsafe_variable_would_be_asked_for(tmp_path):
+    document = tmp_path / "README.org"
+    document.write_text(SAMPLE.replace("fill-column: 100", 'eval: (load-file "tangle.el")'))
+    with pytest.raises(AssertionError, match="may not be safe"):
+        open_in_a_terminal(document, "1")
+
+
+def test_editing_a_block_in_a_window_of_its_own_does_not_indent_it(tmp_path):
+    document = tmp_path / "README.org"
+    document.write_bytes((ROOT / "README.org").read_bytes())
+    visit = f"""(progn (find-file "{document}") (goto-char (point-min))
+      (search-forward "#+begin_src python :tangle") (forward-line 2)
+      (org-edit-special) (insert "# a line\n") (org-edit-src-exit) (save-buffer))"""
+    subprocess.run([EMACS, "-Q", "--batch", "--eval", visit], check=True, capture_output=True)
+    old, new = ((f / "README.org").read_text("utf-8").split("\n") for f in (ROOT, tmp_path))
+    assert "# a line" in new
+    new.remove("# a line")
+    assert new == old
 
 
 def test_other_documents_of_the_user_are_left_alone(tmp_path):
@@ -171,6 +225,10 @@ def test_running_a_document_in_org_gives_the_same_bytes(tmp_path):
 def test_running_the_readme_in_org_gives_its_results_and_figures(tmp_path):
     text = (ROOT / "README.org").read_text("utf-8")
     prepare(tmp_path, without_results(text))
+    for name in literate.linked_files(literate.parse(text)):
+        if (ROOT / name).is_file() and not (tmp_path / name).exists():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
     done = emacs(tmp_path, "-f", "literate-run-batch")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "README.org").read_text("utf-8") == text

@@ -73,7 +73,7 @@ make
 | 1 | 2 |
 
 # Local Variables:
-# eval: (load-file "tangle.el")
+# fill-column: 100
 # End:
 """
 SMALL = '''"""A module."""
@@ -163,6 +163,7 @@ def test_running_writes_results_figures_and_program(document):
         "small.py",
         "images/one.svg",
         ".literate.stamp",
+        ".literate/tangled/small.py",
     }
 
 

@@ -1,0 +1,219 @@
+"""Take edits of tangled files back into the document.
+
+A tangled file is a row of pieces, two blank lines apart, and each block gave it one or several.
+So an edit changes, adds or removes pieces, and each goes back to the block that it is from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from literate import (
+    BETWEEN,
+    CONTROL,
+    Block,
+    DocumentError,
+    Element,
+    bare,
+    diff,
+    edited,
+    escape,
+    first_line,
+    parse,
+    row_of,
+    tangle,
+    targets,
+)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Code that equals any other with the same `text`, from whatever `place`, `file:line`."""
+
+    text: str
+    place: str = field(compare=False)
+
+
+def detangle(
+    elements: list[Element], document: Path
+) -> tuple[str, dict[str, bytes], list[str]]:
+    """The document with the edits, the files that were edited, and lines that say what changed.
+
+    What was edited in the document since it was tangled comes into these files in turn. Raises
+    DocumentError unless the document then tangles to exactly them.
+    """
+    shares: dict[int, list[Piece]] = {}  # what each block is to hold, by the block's line
+    files: dict[str, bytes] = {}
+    for name, before in edited(elements, document).items():
+        blocks = targets(elements, document)[name]
+        owned = [
+            (block, piece)
+            for block in blocks
+            for piece in pieces(bare(block), document.name, first_line(block))
+        ]
+        ours = [piece for _, piece in owned]
+        base = ours if before is None else pieces(before.decode(), name)
+        row = merge(base, ours, pieces(text_of(name, blocks, document), name))
+        files[name] = join(row).encode() + b"\n"
+        shares |= {block.line: [] for block in blocks}
+        for place, found in enumerate(places(ours, row)):
+            # What was added behind a piece goes to that one's block.
+            shares[owned[max(place - 1, 0) // 2][0].line] += found
+        check_shares(blocks, shares, row, document)
+    text = "".join(
+        with_code(element, join(shares[element.line]))
+        if isinstance(element, Block) and element.line in shares
+        else element.text
+        for element in elements
+    )
+    now = parse(text)
+    for name, data in files.items():
+        made = tangle(now, document)[name]
+        if made != data:
+            message = "no block begins with a blank line, or ends in blanks; remove them"
+            raise DocumentError(1, message, place=f"{name}:{row_of(data, made)}")
+    changes = []
+    for old, new in zip(elements, now, strict=True):
+        if isinstance(old, Block) and new.text != old.text:
+            line = new.line - 1 + row_of(new.text.encode(), old.text.encode())
+            share = shares[old.line]
+            source = next((piece for piece in share if piece.text not in old.code), share[0])
+            changes.append(f"{document.name}:{line}: edited as at {source.place}")
+    return text, files, changes
+
+
+def text_of(name: str, blocks: list[Block], document: Path) -> str:
+    """What a tangled file holds. Raises DocumentError for what no block can hold."""
+    data = (document.parent / name).read_bytes()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = "not UTF-8; save the file as UTF-8"
+        raise DocumentError(1, message, place=f"{name}:{line}") from None
+    python = any(block.runs for block in blocks)
+    if wrong := re.search(CONTROL, text if python else text.replace("\t", " ")):
+        line = text.count("\n", 0, wrong.start()) + 1
+        message = f"{wrong[0]!r} cannot stand in {document.name}; use blanks and plain newlines"
+        raise DocumentError(1, message, place=f"{name}:{line}")
+    if not text.endswith("\n"):
+        line = text.count("\n") + 1
+        message = "the last line does not end; add a newline"
+        raise DocumentError(1, message, place=f"{name}:{line}")
+    return text
+
+
+def pieces(text: str, file: str, line: int = 1) -> list[Piece]:
+    """The pieces of a text that begins at a line of a file."""
+    found = []
+    for piece in re.split(r"(?<!\n)\n\n\n(?!\n)", text.removesuffix("\n")):
+        found.append(Piece(piece, f"{file}:{line}"))
+        line += piece.count("\n") + BETWEEN.count("\n")
+    return found
+
+
+def join(row: list[Piece]) -> str:
+    return BETWEEN.join(piece.text for piece in row)
+
+
+def merge(base: list[Piece], ours: list[Piece], theirs: list[Piece]) -> list[Piece]:
+    """The base with the edits of both. Raises DocumentError where they meet."""
+    merged: list[Piece] = []
+    here, there = ours[0], theirs[0]
+    each = zip(places(base, base), places(base, ours), places(base, theirs), strict=True)
+    for old, our, their in each:
+        here, there = [*our, here][0], [*their, there][0]
+        if our in (old, their):
+            merged += their
+        elif their == old:
+            merged += our
+        else:
+            message = (
+                f"edited here, and in another way at {here.place}; "
+                "let both say the same, or undo one of them"
+            )
+            shown = "\n".join([*diff(join(our), join(their), here.place, there.place), "", ""])
+            raise DocumentError(1, message, shown, there.place)
+    return merged
+
+
+def check_shares(
+    blocks: list[Block], shares: dict[int, list[Piece]], row: list[Piece], document: Path
+) -> None:
+    """Raise DocumentError for a block that is left without code."""
+    before = 0
+    for block in blocks:
+        if not join(shares[block.line]).strip():
+            here = row[min(before, len(row) - 1)]
+            message = (
+                f"the code of {document.name}:{block.line} belongs here, two blank lines from "
+                f"the next; put it back, or remove its block from {document.name}"
+            )
+            raise DocumentError(1, message, place=here.place)
+        before += len(shares[block.line])
+
+
+def places(old: list[Piece], new: list[Piece]) -> list[list[Piece]]:
+    """The new pieces: those before the first old one, in its place, behind it, and so on."""
+    found: list[list[Piece]] = [[] for _ in range(2 * len(old) + 1)]
+    # What is alike at both ends goes first: difflib might take one of equal pieces for another.
+    head = alike(old, new)
+    tail = min(alike(old[::-1], new[::-1]), min(len(old), len(new)) - head)
+    inner = old[head : len(old) - tail], new[head : len(new) - tail]
+    matcher = difflib.SequenceMatcher(None, *inner, autojunk=False)
+    inside = [[head + n for n in ends] for _, *ends in matcher.get_opcodes()]
+    last = [len(old) - tail, len(old), len(new) - tail, len(new)]
+    for i, j, k, m in [[0, head, 0, head], *inside, last]:
+        partner = {b: a for a, b in pairs(old[i:j], new[k:m])}
+        place = 2 * i
+        for b, piece in enumerate(new[k:m]):
+            if b in partner:
+                place = 2 * (i + partner[b]) + 1
+            found[place].append(piece)
+            place += place % 2
+    return found
+
+
+def alike(old: list[Piece], new: list[Piece]) -> int:
+    """How many pieces both begin with."""
+    return len(os.path.commonprefix([[piece.text for piece in row] for row in (old, new)]))
+
+
+def pairs(old: list[Piece], new: list[Piece]) -> tuple[tuple[int, int], ...]:
+    """Which old piece became which new one: in order, as many as can be, the likest of them."""
+    if len(old) == len(new):
+        return tuple((i, i) for i in range(len(old)))
+    # Row by row, for the old pieces so far and the first 0, 1, ... new ones: the best pairs.
+    best: list[tuple[float, tuple[tuple[int, int], ...]]] = [(0, ())] * (len(new) + 1)
+    for a, one in enumerate(old):
+        row = best[:1]
+        for b, other in enumerate(new):
+            both = one.text.split("\n"), other.text.split("\n")
+            like = 1 + difflib.SequenceMatcher(None, *both, autojunk=False).ratio()
+            score, chosen = best[b]
+            row.append(max(best[b + 1], row[b], (score + like, (*chosen, (a, b)))))
+        best = row
+    return best[-1][1]
+
+
+def with_code(block: Block, code: str) -> str:
+    """The block's text with other code in it. Lines that stay are left as they are."""
+    if code == bare(block):
+        return block.text
+    lines = block.text.split("\n")
+    start = first_line(block) - block.line
+    end = start + bare(block).count("\n") + 1
+    old = block.code.split("\n")[start - 1 : end - 1]
+    new = code.split("\n")
+    if new[-1] == old[-1].rstrip():
+        new[-1] = old[-1]  # tangling drops the blanks behind it, and so they may stay
+    body: list[str] = []
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for kind, i, j, k, m in matcher.get_opcodes():
+        same = kind == "equal"
+        body += lines[start + i : start + j] if same else map(escape, new[k:m])
+    return "\n".join([*lines[:start], *body, *lines[end:]])

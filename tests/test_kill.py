@@ -1,0 +1,179 @@
+"""Killed at any moment, a command leaves each file as it was or as it is to be."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from test_emacs import EMACS, emacs, prepare
+from test_literate import SAMPLE, TOOL, edit, files, literate_py
+
+# Python that kills itself when it is to change the file system for the n-th time, or, where it
+# opens a file to write it, just after that.
+KILLER = """
+import os, runpy, signal, sys
+
+left = int(sys.argv.pop(1))
+
+
+def count(event, arguments):
+    global left
+    writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+    if writes or event in ("os.rename", "os.remove", "os.mkdir", "os.chmod", "os.rmdir"):
+        left -= 1
+        if left < 0:
+            if event == "open" and arguments[2] & os.O_TRUNC and os.path.isfile(arguments[0]):
+                os.truncate(arguments[0], 0)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+sys.argv.pop(0)
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+sys.addaudithook(count)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def ready(folder, verb):
+    """A document for which a verb has every kind of file to write."""
+    document = folder / "README.org"
+    document.write_text(SAMPLE)
+    literate_py(folder, "run")
+    edit(document, "square(x):", "square(x, y=2):")
+    if verb == "detangle":
+        edit(folder / "small.py", "import math", "import math  # edited")
+    else:
+        edit(document, "print(6 * 7)", "print(7 * 7)")
+        edit(document, "<svg/>", "<svg>two</svg>")
+    return files(folder)
+
+
+def restore(folder, wanted):
+    for name in files(folder):
+        if name not in wanted:
+            (folder / name).unlink()
+    for name, data in wanted.items():
+        (folder / name).write_bytes(data)
+
+
+def whole(folder, before, after):
+    """How many files are as they are to be; the others are as they were."""
+    now = {name: data for name, data in files(folder).items() if not name.endswith(".tmp")}
+    assert now.keys() == before.keys() | after.keys() or now.keys() == before.keys()
+    for name, data in now.items():
+        assert data in (before.get(name), after[name]), name
+    return sum(data != before.get(name) for name, data in now.items())
+
+
+@pytest.mark.parametrize("verb", ["tangle", "detangle", "run"])
+def test_a_kill_at_any_change_of_the_file_system_leaves_every_file_whole(
+    tmp_path, verb, monkeypatch, tmp_path_factory
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+    before = ready(tmp_path, verb)
+    assert literate_py(tmp_path, verb).returncode == 0
+    after = files(tmp_path)
+    changed = []
+    for number in range(200):
+        restore(tmp_path, before)
+        document = str(tmp_path / "README.org")
+        command = [sys.executable, "-B", "-c", KILLER, str(number), str(TOOL), verb, document]
+        done = subprocess.run(command, capture_output=True)
+        changed.append(whole(tmp_path, before, after))
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+        if changed[-1] not in changed[:-1]:  # what is left does not stop the next one
+            again = literate_py(tmp_path, verb)
+            assert again.returncode == 0, again.stderr
+            names = ["README.org", "small.py", "images/one.svg"]
+            assert all((tmp_path / name).read_bytes() == after[name] for name in names)
+    assert done.returncode == 0 and changed[0] == 0
+    assert set(changed) == set(range(changed[-1] + 1))
+
+
+def kill_at_random(command, tries, folder, before, after):
+    """Kill a command after random delays; gives how often it was hit, and in what states."""
+    begun = time.monotonic()
+    subprocess.run(command, capture_output=True, check=True)
+    longest = time.monotonic() - begun
+    chance = random.Random(4)
+    hit = 0
+    for _ in range(tries):
+        restore(folder, before)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(chance.uniform(0.3, 1.0) * longest)
+        os.killpg(process.pid, signal.SIGKILL)
+        hit += process.wait() == -signal.SIGKILL
+        whole(folder, before, after)
+    return hit
+
+
+@pytest.mark.parametrize("verb", ["tangle", "detangle", "run"])
+def test_kills_at_random_moments_leave_every_file_whole(
+    tmp_path, verb, monkeypatch, tmp_path_factory
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+    before = ready(tmp_path, verb)
+    assert literate_py(tmp_path, verb).returncode == 0
+    after = files(tmp_path)
+    restore(tmp_path, before)
+    command = [sys.executable, str(TOOL), verb, str(tmp_path / "README.org")]
+    assert kill_at_random(command, 15, tmp_path, before, after) > 0
+
+
+# The same for Emacs, which dies in the middle of writing a file.
+DIE = """
+(let ((left {}))
+  (add-hook 'kill-emacs-hook (lambda () (message "left %d" left)))
+  (dolist (name '(write-region rename-file copy-file delete-file make-directory set-file-modes))
+    (advice-add
+     name :around
+     (lambda (original &rest arguments)
+       (when (and (< (setq left (1- left)) 0))
+         (when (and (eq name 'write-region) (null (car arguments)))
+           (apply original (point-min) (/ (point-max) 2) (cddr arguments)))
+         (when (and (eq name 'write-region) (stringp (car arguments)))
+           (apply original (substring (car arguments) 1) (cdr arguments)))
+         (signal-process (emacs-pid) 'SIGKILL)
+         (sleep-for 10))
+       (apply original arguments)))))
+"""
+
+
+@pytest.mark.skipif(not EMACS and not os.environ.get("CI"), reason="Emacs is not installed")
+@pytest.mark.parametrize("function", ["tangle", "run"])
+def test_a_kill_of_emacs_at_any_of_its_last_changes_leaves_every_file_whole(tmp_path, function):
+    prepare(tmp_path, SAMPLE)
+    document = tmp_path / "README.org"
+    literate_py(tmp_path, "run")
+    edit(document, "square(x):", "square(x, y=2):")
+    edit(document, "print(6 * 7)", "print(7 * 7)")
+    names = ["README.org", "small.py"]
+    before = {name: (tmp_path / name).read_bytes() for name in names}
+    function = f"literate-{function}-batch"
+    done = emacs(tmp_path, "--eval", DIE.format(999), "-f", function)
+    assert done.returncode == 0
+    total = 999 - int(done.stderr.split()[-1])
+    after = {name: (tmp_path / name).read_bytes() for name in names}
+    assert before["small.py"] != after["small.py"]
+    seen = set()
+    for number in range(max(total - 14, 0), total):
+        for name in names:
+            (tmp_path / name).write_bytes(before[name])
+        (tmp_path / ".literate/tangled/small.py").write_bytes(before["small.py"])
+        done = emacs(tmp_path, "--eval", DIE.format(number), "-f", function)
+        now = [(tmp_path / name).read_bytes() for name in names]
+        for name, data in zip(names, now, strict=True):
+            assert data in (before[name], after[name]), name
+        seen.add(tuple(now))
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(seen) >= 2
