@@ -3,6 +3,7 @@
 PYTHON = python3
 EMACS = emacs
 ARGS =
+PROCESSES = 2
 
 python = .venv/bin/python
 another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
@@ -11,7 +12,7 @@ another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
 plain = if [ -x $(python) ]; then $(python) literate.py $(1); \
 	else $(MAKE) --no-print-directory .python && "$(PYTHON)" literate.py $(1); fi
 
-.PHONY: all test tangle detangle images check help clean .ready .venv .python
+.PHONY: all test tangle detangle images check distributed help clean .ready .venv .python
 .NOTPARALLEL:
 
 all: images ## what plain `make` does: set up, tangle, draw, refresh every result
@@ -39,8 +40,13 @@ images: .ready ## run README.org: tangle it, draw every figure, refresh every re
 check: .ready ## change nothing; say what is not what README.org makes
 	@$(python) literate.py check
 
+# localhost, since a machine's own name may lead nowhere; one thread each, since there are several processes.
+distributed: .ready ## train the moons in PROCESSES=2 processes; ARGS="--steps 200" goes to the script
+	@OMP_NUM_THREADS=1 $(python) -m torch.distributed.run --standalone --local-addr localhost \
+		--nproc-per-node $(PROCESSES) examples/distributed.py $(ARGS)
+
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "PYTHON=/path/to/python3 chooses the Python that .venv is made from (make clean first)."
 	@echo "EMACS=/path/to/emacs chooses the Emacs that tangles."

@@ -7,7 +7,7 @@ it by `make detangle`.
 import math
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Real
 from types import ModuleType
 from typing import Any
@@ -467,3 +467,124 @@ for cls in (relu_neuron, relu_layer, relu_mlp):
 vars(nn).update(Module=Module, Neuron=relu_neuron, Layer=relu_layer, MLP=relu_mlp, Value=Value)
 vars(engine).update(Value=Value)
 sys.modules |= {nn.__name__: nn, engine.__name__: engine}
+
+
+def expect(part: Any, kind: type, where: str) -> None:
+    """Raise TypeError unless part computes as kind does, which is Neuron, Layer or MLP."""
+    if not isinstance(part, kind) or type(part).__call__ is not kind.__call__:
+        given = f"{where} is of type {type(part).__name__}"
+        raise TypeError(f"{given}, which does not compute as micrograd's {kind.__name__} does")
+
+
+def check_neuron(n: Neuron, where: str, width: int, nonlin: Any, used: set[Value]) -> None:
+    """Raise TypeError or ValueError unless n is a row of a layer with width inputs."""
+    expect(n, Neuron, where)
+    if n.nonlin != nonlin:
+        both = f"its activation is {n.nonlin or 'none'}, that of neuron 0 is {nonlin or 'none'}"
+        raise ValueError(f"{where}: {both}")
+    if len(n.w) != width:
+        raise ValueError(f"{where}: it has {len(n.w)} weights, for {width} inputs")
+    for p in (*n.w, n.b):
+        if p in used:
+            raise ValueError(f"{where}: one of its parameters is used in two places")
+        used.add(p)
+
+
+def matrices(model: MLP) -> Iterator[tuple[list[list[float]], list[float], Any]]:
+    """For each layer: its weights, a row for each neuron; its biases; its activation's name.
+
+    Raises TypeError or ValueError, which names the part, for a model that is no MLP or computes
+    in another way, for a layer without neurons or with neurons that differ in their activation
+    or number of inputs, and for a parameter that is used in two places.
+    """
+    expect(model, MLP, "the model")
+    used: set[Value] = set()
+    width = None
+    for i, layer in enumerate(model.layers):
+        expect(layer, Layer, f"layer {i}")
+        if not layer.neurons:
+            raise ValueError(f"layer {i} has no neurons")
+        width = len(layer.neurons[0].w) if width is None else width
+        nonlin = layer.neurons[0].nonlin
+        for k, n in enumerate(layer.neurons):
+            check_neuron(n, f"layer {i}, neuron {k}", width, nonlin, used)
+        weights = [[float(w) for w in n.w] for n in layer.neurons]
+        yield weights, [float(n.b) for n in layer.neurons], nonlin
+        width = len(layer.neurons)
+
+
+MODULES = {tanh: "Tanh", relu: "ReLU", sigmoid: "Sigmoid"}  # rules that torch.nn has, too
+
+
+def pytorch() -> Any:
+    """The module torch. Raises ModuleNotFoundError, with what to do, if it is not installed."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        missing = "this needs PyTorch, which is not installed: pip install torch"
+        raise ModuleNotFoundError(missing, name="torch") from error
+    return torch
+
+
+def to_torch(model: MLP):
+    """A torch.nn.Sequential in float64 that computes what model computes, with its parameters.
+
+    It takes a tensor of shape (..., nin) to one of shape (..., nout); where one output is a
+    bare Value here, nout is 1 there. The parameters are copies: training one does not change
+    the other. Raises TypeError or ValueError, which names the part, for a model that cannot be
+    written as matrices, or an activation other than tanh, relu, sigmoid or none;
+    ModuleNotFoundError without PyTorch.
+    """
+    torch = pytorch()
+    modules = []
+    for i, (weights, biases, nonlin) in enumerate(matrices(model)):
+        linear = torch.nn.Linear(len(weights[0]), len(weights), device="meta")
+        linear.weight = torch.nn.Parameter(torch.tensor(weights, dtype=torch.float64))
+        linear.bias = torch.nn.Parameter(torch.tensor(biases, dtype=torch.float64))
+        modules.append(linear)
+        if nonlin:
+            name = MODULES.get(RULES[nonlin])
+            if name is None:
+                known = "only for tanh, relu and sigmoid"
+                raise ValueError(f"layer {i}: torch.nn has no module for {nonlin}, {known}")
+            modules.append(getattr(torch.nn, name)())
+    return torch.nn.Sequential(*modules)
+
+
+def layer_of(weights: list[list[float]], biases: list[float]) -> Layer:
+    """A layer without activation, with a row of weights and a bias for each neuron."""
+    layer = Layer(0, 0)
+    for row, bias in zip(weights, biases, strict=True):
+        neuron = relu_neuron(0, nonlin=False)
+        neuron.w, neuron.b = [Value(w) for w in row], Value(bias)
+        layer.neurons.append(neuron)
+    return layer
+
+
+def from_torch(sequential) -> MLP:
+    """An MLP that computes what sequential, a torch.nn.Sequential, computes.
+
+    Its modules are Linear with a bias, each followed by Tanh, ReLU, Sigmoid or no activation.
+    The parameters are copies, exact ones also of 16 or 32 bits; the MLP computes in 64. Raises
+    TypeError for anything but a Sequential; ValueError, which names the module, for any other;
+    ModuleNotFoundError without PyTorch.
+    """
+    torch = pytorch()
+    if type(sequential) is not torch.nn.Sequential:
+        given = f"an object of type {type(sequential).__name__}"
+        raise TypeError(f"from_torch takes a torch.nn.Sequential, not {given}")
+    rules = {getattr(torch.nn, MODULES[f]): name for name, f in RULES.items() if f in MODULES}
+    model, width, linear = MLP(0, []), None, torch.nn.Linear
+    for i, module in enumerate(sequential):
+        kind = type(module)
+        if kind is linear and module.bias is not None and width in (None, module.in_features):
+            model.layers.append(layer_of(module.weight.tolist(), module.bias.tolist()))
+            width = module.out_features
+        elif kind in rules and i and type(sequential[i - 1]) is linear:
+            for n in model.layers[-1].neurons:
+                n.nonlin = rules[kind]
+        else:
+            known = f"a Linear with a bias and {width or 'any number of'} inputs"
+            after = f"or {', '.join(MODULES.values())} right after one"
+            raise ValueError(f"module {i}, {module}: what can stand here is {known}, {after}")
+    return model

@@ -207,6 +207,17 @@ def test_make_test_sets_up_first_and_hands_its_arguments_on(clone: Clone) -> Non
     assert "-m pytest -k one or two -x\n" in done.stdout
 
 
+def test_make_distributed_hands_on_its_number_of_processes_and_its_arguments(
+    clone: Clone,
+) -> None:
+    clone.python('*"-m torch.distributed.run"*) echo "$*"; [ ! -e failing ]; exit ;;')
+    done = clone.make("distributed", "PROCESSES=3", "ARGS=--steps 7")
+    assert done.returncode == 0, done.stderr
+    assert "--nproc-per-node 3 examples/distributed.py --steps 7\n" in done.stdout
+    clone.write("failing", "")
+    assert clone.make("distributed").returncode != 0
+
+
 def test_a_failure_inside_a_verb_is_the_failure_of_make(clone: Clone) -> None:
     clone.write("failing", "")
     assert clone.make("test").returncode != 0

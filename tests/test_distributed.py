@@ -1,0 +1,376 @@
+"""examples/distributed.py: several processes train as one does, and outlive one another.
+
+The processes are real ones, started by torchrun, and meet on the loopback interface.
+"""
+
+import importlib.util
+import os
+import pickle
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from fresh import ROOT
+
+import micrograd
+
+SCRIPT = ROOT / "examples/distributed.py"
+PUBLISHED = {
+    0: 0.8958441028683222,
+    1: 1.7235905336972022,
+    2: 0.7429006313851131,
+    3: 0.7705641260584198,
+    9: 0.2704862551637922,
+    99: 0.010978370135492717,
+}
+
+# Runs the script, but for the victim among its processes: at first it comes to a halt in its
+# 35th step, and leaves its id in a file, for who wants to kill it.
+HALTING = """
+import os, runpy, sys, time
+import torch
+
+steps = []
+step = torch.optim.SGD.step
+
+def step_or_halt(*arguments):
+    steps.append(1)
+    if len(steps) == 35:
+        with open(victim + ".id", "w") as file:
+            print(os.getpid(), file=file)
+        os.replace(victim + ".id", victim)
+        time.sleep(600)
+    return step(*arguments)
+
+_, victim, rank, *sys.argv = sys.argv
+if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and os.environ["RANK"] == rank:
+    torch.optim.SGD.step = step_or_halt
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def torchrun(processes, *arguments, options=()):
+    """A running torchrun of arguments, a script and its options."""
+    loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+    meet = ["--standalone", "--local-addr", "localhost", "--nproc-per-node", str(processes)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", *meet, *options, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": loopback},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(run):
+    """The exit status of a run, and what it printed."""
+    try:
+        out, err = run.communicate(timeout=300)
+    finally:
+        run.terminate()  # torchrun then ends its processes, too
+    return run.returncode, out, err
+
+
+def train(processes, checkpoint):
+    """What a run prints that goes well, and the checkpoint that it leaves."""
+    status, out, err = finish(torchrun(processes, SCRIPT, "--checkpoint", checkpoint))
+    assert status == 0, err
+    return out, load(checkpoint)
+
+
+def load(checkpoint):
+    return torch.load(checkpoint, weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The script as a module: importing it starts nothing."""
+    spec = importlib.util.spec_from_file_location("distributed_example", SCRIPT)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def alone(script):
+    """The losses and the weights of a hundred steps, without processes and without shares."""
+    points, labels, network = script.moons()
+    losses = []
+    for k in range(100):
+        penalty = 1e-4 * sum((p * p).sum() for p in network.parameters())
+        loss = torch.relu(1 - labels * network(points)[:, 0]).mean() + penalty
+        network.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for p in network.parameters():
+                p -= (1.0 - 0.9 * k / 100) * p.grad
+        losses.append(loss.item())
+    return losses, network.state_dict()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The output and the checkpoint of a hundred steps in one process, and in two."""
+    folder = tmp_path_factory.mktemp("runs")
+    return {n: train(n, folder / f"{n}.pt") for n in (1, 2)}
+
+
+def close(found, expected):
+    return found == pytest.approx(expected, rel=0, abs=1e-9)
+
+
+def same_weights(found, expected):
+    assert list(found) == list(expected)
+    return all(torch.allclose(found[k], expected[k], rtol=0, atol=1e-9) for k in expected)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_losses_are_those_of_a_single_process_at_every_step(runs, alone, processes):
+    out, state = runs[processes]
+    losses, weights = alone
+    assert len(state["losses"]) == 100
+    assert close(state["losses"], losses)
+    assert close([state["losses"][k] for k in PUBLISHED], list(PUBLISHED.values()))
+    assert same_weights(state["weights"], weights)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_all_processes_end_on_the_same_weights_and_one_speaks_for_all(runs, processes):
+    lines = runs[processes][0].splitlines()
+    assert lines[0] == f"processes {processes}, points 100, steps to go 100"
+    assert lines[1:-1] == [
+        f"step {k:2}  loss {runs[processes][1]['losses'][k]:.9f}" for k in range(9, 100, 10)
+    ]
+    assert lines[-1] == "the same weights everywhere: True"
+
+
+def test_a_checkpoint_holds_the_same_from_one_process_or_two(runs):
+    (_, one), (_, two) = runs[1], runs[2]
+    assert list(two) == list(one) == ["weights", "losses", "steps"]
+    assert two["steps"] == one["steps"] == 100
+    assert close(two["losses"], one["losses"])
+    assert same_weights(two["weights"], one["weights"])
+    model = micrograd.to_torch(micrograd.nn.MLP(2, [16, 16, 1]))
+    model.load_state_dict(one["weights"])
+    trained = micrograd.from_torch(model)
+    assert len(trained.parameters()) == 337
+
+
+def train_and_kill(processes, folder, rank, *options):
+    """What torchrun makes of it when one of some processes is killed in its 35th step."""
+    (folder / "halting.py").write_text(HALTING)
+    checkpoint, victim = folder / "moons.pt", folder / "victim"
+    arguments = [folder / "halting.py", victim, rank, SCRIPT, "--checkpoint", checkpoint]
+    run = torchrun(processes, *arguments, options=options)
+    while not victim.exists():
+        assert run.poll() is None, finish(run)
+        time.sleep(0.05)
+    os.kill(int(victim.read_text()), signal.SIGKILL)
+    return finish(run), checkpoint
+
+
+def test_after_a_kill_torchrun_goes_on_from_the_checkpoint_to_the_same_end(tmp_path, alone):
+    # Three processes: their shares of the hundred points are unequal, too.
+    ended, checkpoint = train_and_kill(3, tmp_path, 0, "--max-restarts", "1")
+    status, out, err = ended
+    assert status == 0, err
+    to_go = re.findall(r"processes 3, points 100, steps to go (\d+)", out)
+    assert to_go == ["100", "66"], "no finished step is done again"
+    assert out.endswith("the same weights everywhere: True\n")
+    losses, weights = alone
+    assert close(load(checkpoint)["losses"], losses)
+    assert same_weights(load(checkpoint)["weights"], weights)
+
+
+def test_a_run_that_ended_early_is_continued_by_another_number_of_processes(tmp_path, alone):
+    (status, _, err), checkpoint = train_and_kill(2, tmp_path, 1)
+    assert status != 0, "without --max-restarts, torchrun gives up"
+    assert "exitcode: -9" in err
+    before = load(checkpoint)
+    losses, weights = alone
+    assert len(before["losses"]) == 34
+    assert close(before["losses"], losses[:34])
+
+    out, state = train(1, checkpoint)
+    assert out.startswith("processes 1, points 100, steps to go 66\n")
+    assert state["losses"][:34] == before["losses"]
+    assert close(state["losses"], losses)
+    assert same_weights(state["weights"], weights)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 7, 99, 100])
+def test_the_average_of_all_shares_is_the_loss_and_its_gradient(script, world):
+    points, labels, network = script.moons()
+    parameters = list(network.parameters())
+    penalty = 1e-4 * sum((p * p).sum() for p in parameters)
+    whole = torch.relu(1 - labels * network(points)[:, 0]).mean() + penalty
+    shares = [script.share_of_loss(network, points, labels, r, world) for r in range(world)]
+    average = torch.stack(shares).mean()
+    torch.testing.assert_close(average, whole, rtol=1e-13, atol=0)
+    torch.testing.assert_close(
+        torch.autograd.grad(average, parameters),
+        torch.autograd.grad(whole, parameters),
+        rtol=1e-12,
+        atol=1e-14,
+    )
+
+
+def plain(*arguments, **environment):
+    """What the script says without torchrun, and with what status it ends."""
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr
+
+
+def test_without_torchrun_it_says_what_to_type():
+    status, said = plain()
+    assert status == 2
+    assert "torchrun --standalone --nproc-per-node 2 examples/distributed.py" in said
+
+
+def test_more_processes_than_points_are_refused():
+    status, said = plain(RANK="0", WORLD_SIZE="101", TORCHELASTIC_RUN_ID="a test")
+    assert (status, said) == (1, "101 processes for 100 points: start 100 at most\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--steps", "0"], "--steps: at least 1 is needed"),
+        (["--steps", "x"], "--steps: invalid int value"),
+        (["--checkpoint", "no/such/folder/moons.pt"], "no/such/folder is no folder"),
+    ],
+)
+def test_wrong_arguments_are_refused(script, monkeypatch, capsys, arguments, says):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a test")
+    monkeypatch.setattr(sys, "argv", ["distributed.py", *arguments])
+    with pytest.raises(SystemExit):
+        script.main()
+    assert says in capsys.readouterr().err
+
+
+class Intruder:
+    """What runs code when it is read without care."""
+
+    def __reduce__(self):
+        return (os.mkdir, ("intruded",))
+
+
+def nothing_like_a_checkpoint(path):
+    path.write_text("hello")
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def of_another_network(path):
+    other = micrograd.to_torch(micrograd.nn.MLP(2, [8, 1]))
+    torch.save({"weights": other.state_dict(), "losses": [1.0], "steps": 100}, path)
+
+
+def weights_alone(path):
+    torch.save(load(path)["weights"], path)
+
+
+def a_list(path):
+    torch.save([1, 2], path)
+
+
+def with_code_in_it(path):
+    torch.save({**load(path), "losses": Intruder()}, path)
+
+
+def a_pickle(path):
+    path.write_bytes(pickle.dumps(Intruder(), protocol=2))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        nothing_like_a_checkpoint,
+        empty,
+        cut_off,
+        of_another_network,
+        weights_alone,
+        a_list,
+        with_code_in_it,
+        a_pickle,
+    ],
+)
+def test_a_spoilt_checkpoint_is_refused_by_name(script, tmp_path, monkeypatch, spoil):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "moons.pt"
+    _, _, network = script.moons()
+    script.write_checkpoint(path, network, [0.5, 0.25], 100)
+    spoil(path)
+    with pytest.raises(SystemExit, match=r"moons\.pt is no checkpoint of this network"):
+        script.read_checkpoint(path, network, 100)
+    assert not (tmp_path / "intruded").exists()
+
+
+def test_a_checkpoint_of_another_number_of_steps_is_refused(script, tmp_path):
+    path = tmp_path / "moons.pt"
+    _, _, network = script.moons()
+    script.write_checkpoint(path, network, [0.5, 0.25], 200)
+    with pytest.raises(SystemExit, match="of a run of 200 steps: give --steps 200"):
+        script.read_checkpoint(path, network, 100)
+
+
+def test_under_torchrun_a_spoilt_checkpoint_ends_every_process_with_the_message(tmp_path):
+    path = tmp_path / "moons.pt"
+    path.write_text("hello")
+    status, _, err = finish(torchrun(2, SCRIPT, "--checkpoint", path))
+    assert status != 0
+    assert f"{path} is no checkpoint of this network" in err
+    assert path.read_text() == "hello"
+
+
+def test_a_write_that_fails_half_way_leaves_the_old_checkpoint(script, tmp_path, monkeypatch):
+    path = tmp_path / "moons.pt"
+    _, _, network = script.moons()
+    script.write_checkpoint(path, network, [0.5], 100)
+    before = path.read_bytes()
+
+    def no_room(state, file):
+        file.write(b"half of it")
+        raise OSError("no room left on the device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", no_room)
+        with pytest.raises(OSError):
+            script.write_checkpoint(path, network, [0.5, 0.25], 100)
+    assert path.read_bytes() == before
+    script.write_checkpoint(path, network, [0.5, 0.25], 100)
+    assert script.read_checkpoint(path, network, 100) == [0.5, 0.25]
+    assert os.listdir(tmp_path) == ["moons.pt"]
+
+
+def test_weights_and_losses_come_back_from_a_checkpoint_to_the_last_bit(script, tmp_path):
+    path = tmp_path / "moons.pt"
+    _, _, network = script.moons()
+    losses = [0.1 + 0.2, float("inf")]
+    script.write_checkpoint(path, network, losses, 7)
+    other = micrograd.to_torch(micrograd.nn.MLP(2, [16, 16, 1]))
+    assert script.read_checkpoint(path, other, 7) == losses
+    for p, q in zip(other.parameters(), network.parameters(), strict=True):
+        assert torch.equal(p, q)
+    assert script.read_checkpoint(tmp_path / "none.pt", other, 7) == []
