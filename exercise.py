@@ -133,15 +133,15 @@ def judge(printed: str, wanted: str) -> tuple[str, str]:
         right += 1
     if right == len(given) == len(needed):
         return printed, ""
-    so_far = f"{right} of {len(needed)} words and numbers are right"
+    so_far = f"right so far: {right} of {len(needed)} words and numbers"
     if right == len(given):
-        return printed.lstrip(), f"{so_far}, the rest is missing"
+        return printed.lstrip(), f"{so_far}; the rest is missing"
     wrong = given[right]
     start = printed.rfind("\n", 0, wrong.start()) + 1
     end = printed.index("\n", wrong.end()) + 1
     mark = " " * (wrong.start() - start) + "^" * len(wrong[0]) + "\n"
     what = "is not" if right < len(needed) else "is too much"
-    return printed[:end] + mark + printed[end:], f"{so_far}, the marked one {what}"
+    return printed[:end] + mark + printed[end:], f"{so_far}; the marked one {what}"
 
 
 def exercise_command(document: Path, number: str | None) -> int:
@@ -176,7 +176,7 @@ def exercise_command(document: Path, number: str | None) -> int:
         # The traceback shows how the file was run, which is none of the reader's business.
         ours = rf'  File "{re.escape(document.name)}", line {error.line}, .*\n(?:    .*\n)*'
         print(re.sub(ours, "", error.trace), end="")
-        print(f"{number}: {exercise.name} did not end: {error}")
+        print(f"{number}: {exercise.name} stopped: {error}")
         return 1
     shown, wrong = judge(made.printed[solution.line], exercise.result)
     print(shown, end="")
