@@ -103,10 +103,11 @@ def template(exercise: Exercise, document: Path) -> str:
 
 
 def with_answer(elements: list[Element], exercise: Exercise, folder: Path) -> list[Element]:
-    """The document with the reader's file in place of the exercise's solution."""
+    """The document with the reader's file in place of the exercise's solution and result."""
     run = RUN.format(folder=FOLDER, target=str(folder), name=exercise.name)
     answer = replace(exercise.solution, text=run, args={"results": "silent"})
-    return [answer if element is exercise.solution else element for element in elements]
+    i = elements.index(exercise.solution)
+    return [*elements[:i], answer, *elements[i + 3 :]]
 
 
 def same(token: str, wanted: str) -> bool:

@@ -26,7 +26,7 @@ def explained(error, document=README, program=PROGRAM):
     except literate.DocumentError as wrong:
         return [f"{document.name}:{wrong.line}: {wrong}"]
     if program.read_bytes() != literate.tangle(elements, document)[program.name]:
-        return [f"{program.name} is not what {document.name} makes; run `make detangle` or `make tangle`"]
+        return [f"{program.name} is not what {document.name} makes; `make check` says more"]
     found = []
     for row in rows:
         line = literate.source(literate.targets(elements, document)[program.name], row)
