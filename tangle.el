@@ -315,7 +315,7 @@ Org would go on after an error, and take stderr for a part of the result.")
   "Tangle README.org, run every block, save the results."
   (literate--batch (lambda () (literate-tangle) (org-babel-execute-buffer) (save-buffer))))
 
-;; The buffer from which this file is loaded, and those opened later.
+;; The buffers that are open when this file is loaded, and those opened later.
 
 (defun literate--setup ()
   "Turn on `literate-mode' in the buffer of a document."
@@ -325,7 +325,9 @@ Org would go on after an error, and take stderr for a part of the result.")
 (let ((beside (file-name-directory (or load-file-name buffer-file-name))))
   (add-to-list 'literate-documents (file-truename (expand-file-name "README.org" beside))))
 (add-hook 'org-mode-hook #'literate--setup)
-(when (derived-mode-p 'org-mode) (literate--setup))
+(dolist (buffer (buffer-list))
+  (with-current-buffer buffer
+    (when (derived-mode-p 'org-mode) (literate--setup))))
 
 (provide 'tangle)
 ;;; tangle.el ends here

@@ -148,6 +148,21 @@ def test_editing_a_block_in_a_window_of_its_own_does_not_indent_it(tmp_path):
     assert new == old
 
 
+def test_in_a_window_an_edit_by_hand_is_shown_and_kept(tmp_path):
+    document = prepare(tmp_path, SAMPLE)
+    literate_py(tmp_path, "tangle")
+    edited = SMALL.replace("x, x", "x, 2")
+    (tmp_path / "small.py").write_text(edited)
+    tangling = f"""(progn (load-file "{tmp_path}/tangle.el") (switch-to-buffer "README.org")
+      (list (condition-case failure (execute-kbd-macro (kbd "C-c C-v t"))
+              (error (error-message-string failure)))
+            (with-current-buffer (window-buffer (next-window)) (buffer-string))))"""
+    answer = open_in_a_terminal(document, tangling)
+    assert answer.startswith('("small.py:8: was edited by hand; `make detangle` takes')
+    assert "-        *[x, x],\n+        *[x, 2],\n" in answer
+    assert (tmp_path / "small.py").read_text() == edited
+
+
 def test_other_documents_of_the_user_are_left_alone(tmp_path):
     prepare(tmp_path, SAMPLE)
     block = "#+begin_src python :tangle other.py\n  a = 1\n#+end_src\n\n"

@@ -166,7 +166,7 @@ def test_a_kill_of_emacs_at_any_of_its_last_changes_leaves_every_file_whole(tmp_
     after = {name: (tmp_path / name).read_bytes() for name in names}
     assert before["small.py"] != after["small.py"]
     seen = set()
-    for number in range(max(total - 14, 0), total):
+    for number in range(max(total - 10, 0), total):
         for name in names:
             (tmp_path / name).write_bytes(before[name])
         (tmp_path / ".literate/tangled/small.py").write_bytes(before["small.py"])
