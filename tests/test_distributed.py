@@ -3,6 +3,7 @@
 The processes are real ones, started by torchrun, and meet on the loopback interface.
 """
 
+import contextlib
 import importlib.util
 import os
 import pickle
@@ -54,11 +55,12 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@contextlib.contextmanager
 def torchrun(processes, *arguments, options=()):
-    """A running torchrun of arguments, a script and its options."""
+    """A running torchrun of arguments, a script and what is for it; it ends with the context."""
     loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
     meet = ["--standalone", "--local-addr", "localhost", "--nproc-per-node", str(processes)]
-    return subprocess.Popen(
+    run = subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", *meet, *options, *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": loopback},
@@ -66,20 +68,24 @@ def torchrun(processes, *arguments, options=()):
         stderr=subprocess.PIPE,
         text=True,
     )
+    try:
+        yield run
+    finally:
+        if run.poll() is None:
+            run.terminate()  # it then ends its processes, too
+            run.communicate()
 
 
 def finish(run):
     """The exit status of a run, and what it printed."""
-    try:
-        out, err = run.communicate(timeout=300)
-    finally:
-        run.terminate()  # torchrun then ends its processes, too
+    out, err = run.communicate(timeout=300)
     return run.returncode, out, err
 
 
 def train(processes, checkpoint):
     """What a run prints that goes well, and the checkpoint that it leaves."""
-    status, out, err = finish(torchrun(processes, SCRIPT, "--checkpoint", checkpoint))
+    with torchrun(processes, SCRIPT, "--checkpoint", checkpoint) as run:
+        status, out, err = finish(run)
     assert status == 0, err
     return out, load(checkpoint)
 
@@ -168,12 +174,12 @@ def train_and_kill(processes, folder, rank, *options):
     (folder / "halting.py").write_text(HALTING)
     checkpoint, victim = folder / "moons.pt", folder / "victim"
     arguments = [folder / "halting.py", victim, rank, SCRIPT, "--checkpoint", checkpoint]
-    run = torchrun(processes, *arguments, options=options)
-    while not victim.exists():
-        assert run.poll() is None, finish(run)
-        time.sleep(0.05)
-    os.kill(int(victim.read_text()), signal.SIGKILL)
-    return finish(run), checkpoint
+    with torchrun(processes, *arguments, options=options) as run:
+        while not victim.exists():
+            assert run.poll() is None, finish(run)
+            time.sleep(0.05)
+        os.kill(int(victim.read_text()), signal.SIGKILL)
+        return finish(run), checkpoint
 
 
 def test_after_a_kill_torchrun_goes_on_from_the_checkpoint_to_the_same_end(tmp_path, alone):
@@ -338,7 +344,8 @@ def test_a_checkpoint_of_another_number_of_steps_is_refused(script, tmp_path):
 def test_under_torchrun_a_spoilt_checkpoint_ends_every_process_with_the_message(tmp_path):
     path = tmp_path / "moons.pt"
     path.write_text("hello")
-    status, _, err = finish(torchrun(2, SCRIPT, "--checkpoint", path))
+    with torchrun(2, SCRIPT, "--checkpoint", path) as run:
+        status, _, err = finish(run)
     assert status != 0
     assert f"{path} is no checkpoint of this network" in err
     assert path.read_text() == "hello"
