@@ -7,7 +7,10 @@ it by `make detangle`.
 import math
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from numbers import Real
 from types import ModuleType
 from typing import Any
@@ -475,6 +478,351 @@ for cls in (relu_neuron, relu_layer, relu_mlp):
 vars(nn).update(Module=Module, Neuron=relu_neuron, Layer=relu_layer, MLP=relu_mlp, Value=Value)
 vars(engine).update(Value=Value)
 sys.modules |= {nn.__name__: nn, engine.__name__: engine}
+
+
+# Chapter 10: Speed
+class Symbol:
+    """A number or a condition that is not computed yet: operators on it write a program.
+
+    text: its name. program: the list of Symbols, in order, that it is part of. op, args: what
+    computes it from what; empty for an input and for a parameter.
+    """
+
+    def __init__(self, text: str, program: list, op: str = "", args: tuple = ()):
+        self.text, self.program, self.op, self.args = text, program, op, args
+
+    def __getattr__(self, name: str) -> Callable:
+        if name not in FUNCTIONS:
+            raise AttributeError(f"{name} is not one of {', '.join(FUNCTIONS)}")
+        return lambda *others: write(name, self, *others)
+
+    def __bool__(self, *_) -> bool:
+        raise TypeError("what is not computed yet can't decide an if, nor be compared by ==")
+
+    __eq__ = __bool__
+    __neg__, __abs__ = (lambda a: -1 * a), (lambda a: absolute(a)[0])
+
+
+FUNCTIONS = "where exp log tanh sigmoid acos acosh asin asinh atan atanh cos cosh erf".split()
+FUNCTIONS += "erfc expm1 fabs log10 log1p log2 sin sinh sqrt tan".split()
+
+
+def write(op: str, *args: Any) -> Any:
+    """A new Symbol for op at args, which are Symbols, numbers and bools, or one of args."""
+    args = tuple([x if isinstance(x, Symbol | bool) else number(x) for x in args])
+    for x, other in zip(args, args[::-1], strict=True):
+        if op == "&" and isinstance(x, bool):
+            return other if x else False
+        if op == "*" and not isinstance(x, Symbol) and x == 1:
+            return other
+    if op == "**" and not isinstance(args[1], Symbol) and args[1] in (1, 2):
+        return args[0] if args[1] == 1 else args[0] * args[0]
+    program = next(x.program for x in args if isinstance(x, Symbol))
+    program.append(Symbol(f"v{len(program)}", program, op, args))
+    return program[-1]
+
+
+INFIX = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "and": "&"}
+for _name, _op in (INFIX | {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}).items():
+    setattr(Symbol, f"__{_name}__", lambda a, b, op=_op: write(op, a, b))
+    setattr(Symbol, f"__r{_name}__", lambda a, b, op=_op: write(op, b, a))
+
+
+def record(f: Callable, inputs: list[Value], known: dict[Value, Symbol], what: str) -> Value:
+    """The graph of f at inputs. known: Symbols for the leaves that are no constants.
+
+    Raises TypeError if f returns no Value, ValueError if its graph depends on the inputs' data.
+    """
+    graphs = []
+    for sign in (1, -1):
+        for i, x in enumerate(inputs):
+            x.data = sign * (-1) ** i * (1 + i / len(inputs))
+        root = f(*inputs)
+        if not isinstance(root, Value):
+            raise TypeError(f"jit: {what} must return one Value, not {root!r:.60}")
+        place = {v: i for i, v in enumerate(topological_order(root))}
+        leaves = [known[v].text if v in known else v.data for v in place if not v._prev]
+        graphs.append(repr(([(v._op, [place[c] for c in v._prev]) for v in place], leaves)))
+    if graphs[0] != graphs[1]:
+        wrong = "depends on the numbers in it (by an if, a max or a float() of a Value?)"
+        raise ValueError(f"jit: what {what} does {wrong}; use relu, or where() in a rule")
+    return root
+
+
+def gated(slope: Any) -> bool:
+    """Whether slope is False, a shut gate, or may turn out to be."""
+    choice = isinstance(slope, Symbol) and slope.op == "where"
+    return slope is False or choice and any(map(gated, slope.args[1:]))
+
+
+def passed(slope: Any, gradient: Any) -> Any:
+    """What comes through of a gradient: slope * gradient, or 0 where slope is False."""
+    if not gated(slope):
+        return slope * gradient
+    if slope is False:
+        return 0.0
+    condition, yes, no = slope.args
+    return condition.where(passed(yes, gradient), passed(no, gradient))
+
+
+def differentiate(f: Callable, ninputs: int, parameters: list, out: str, what: str) -> list:
+    """The program for f, which takes ninputs Values, and for its derivatives.
+
+    It adds to the array out: at place i, the derivative with respect to parameters[i], and
+    after these the value of f.
+    """
+    program: list[Symbol] = []
+    inputs = [Value(0.0) for _ in range(ninputs)]
+    place = {p: i for i, p in enumerate(parameters)}
+    known: dict[Value, Any] = {v: Symbol(f"x[{i}]", program) for i, v in enumerate(inputs)}
+    known |= {v: Symbol(f"p[{i}]", program) for v, i in place.items()}
+    root = record(f, inputs, known, what)
+    order, share, local, moving = topological_order(root), {root: 1.0}, {}, set(parameters)
+    for v in order:
+        try:
+            if v._prev:
+                known[v], slopes = RULES[v._op](*[known[child] for child in v._prev])
+                local[v] = [*zip(v._prev, slopes, strict=True)]
+        except Exception as error:
+            raise TypeError(f"jit: the rule {v._op!r} can't be compiled: {error}") from error
+        known.setdefault(v, v.data)
+        if not moving.isdisjoint(v._prev):
+            moving.add(v)
+    program.append(Symbol(f"{out}[{len(place)}]", program, "+=", (known[root],)))
+    for v in reversed(order):
+        if v in place:
+            program.append(Symbol(f"{out}[{place[v]}]", program, "+=", (share.get(v, 0.0),)))
+        for child, slope in local.get(v, ()):
+            if child in moving and slope is not False:
+                part = passed(slope, share.get(v, 0.0))
+                share[child] = share[child] + part if child in share else part
+    return program
+
+
+FORMS = {name: (f"call(math.{name}, {{}})", f"V_{name}({{}})") for name in FUNCTIONS}
+FORMS["/"], FORMS["**"] = ("divide({}, {})", "{} / {}"), ("raised({}, {})", "V_pow({}, {})")
+FORMS["where"] = ("{1} if {0} else {2}", "V_where({}, {}, {})")
+FORMS["sigmoid"] = ("sigmoid({})[0]", "V_sigmoid({})")
+
+
+def operand(x: Any, c: bool) -> str:
+    """x as an operand in Python or, if c, in C: a Symbol, or a number."""
+    text = x.text if isinstance(x, Symbol) else repr(float(x))
+    text = text.replace("inf", "INFINITY").replace("nan", "NAN")
+    return f"all({text})" if c and text[0] not in "vx" else text
+
+
+def function(name: str, program: list[Symbol], c: bool) -> str:
+    """program as a function in Python or, if c, in C, without the statements nobody needs."""
+    used: set[int] = set()
+    for s in reversed(program):
+        if s.op == "+=" or id(s) in used:
+            used |= {id(s), *map(id, s.args)}
+    lines, numbers = [f"FUNCTION {name}(void) {{" if c else f"def {name}():"], count()
+    for s in [s for s in program if id(s) in used]:
+        form = FORMS.get(s.op, (f"{{}} {s.op} {{}}",) * 2)[c] if s.op != "+=" else "{}"
+        value = form.format(*[operand(x, c) for x in s.args])
+        if s.op != "+=":
+            s.text = f"v{next(numbers)}"
+        target = f"{s.text} += " if s.op == "+=" else "let " * c + f"{s.text} = "
+        lines.append(f"    {target}{value}" + ";" * c)
+    return "\n".join([*lines, "}" * c, ""])
+
+
+HEAD = r"""
+#include <math.h>
+#include <string.h>
+#define W 8
+#define LANES for (int j = 0; j < W; j++)
+#define FUNCTION static __attribute__((noinline)) void
+#define let const __auto_type
+typedef double V __attribute__((vector_size(8 * W)));
+typedef double Half __attribute__((vector_size(4 * W)));
+typedef double Quarter __attribute__((vector_size(2 * W)));
+typedef double Unaligned __attribute__((vector_size(8 * W), aligned(8)));
+typedef long long M __attribute__((vector_size(8 * W)));
+static inline V all(double a) { return a - (V){0}; }
+#define V_where(c, a, b) (V)(((M)(c) & (M)(a)) | (~(M)(c) & (M)(b)))
+static inline V V_pow(V a, V b) { LANES a[j] = pow(a[j], b[j]); return a; }
+static inline double sigmoid(double a) { return 1 / (1 + exp(-a)); }
+#define BY_LANE(f) static inline V V_##f(V a) { LANES a[j] = f(a[j]); return a; }
+static double *p;
+static V x[INPUTS], s[P + 1], g[P + 1];
+"""
+HEAD += "".join(f"BY_LANE({name})\n" for name in FUNCTIONS[1:])
+
+
+LOOPS = r"""
+void run(long rows, long pad, long steps, const double *rates, const double *data,
+         double *parameters, double *total, double *losses) {
+    V lane;
+    LANES lane[j] = j;
+    const M real = lane >= (double)pad;
+    p = parameters;
+    for (long k = 0; k < steps; k++) {
+        memset(s, 0, sizeof s);
+        memset(g, 0, sizeof g);
+        once();
+        for (long n = 0; n < rows + pad; n += W) {
+            for (int i = 0; i < INPUTS; i++)
+                x[i] = *(const Unaligned *)(data + i * (rows + pad) + n);
+            each();
+            if (n == 0 && pad)
+                for (int i = 0; i <= P; i++) g[i] = (V)((M)g[i] & real);
+        }
+        for (int i = 0; i <= P; i++) {
+            const Half h = ((Half *)(g + i))[0] + ((Half *)(g + i))[1];
+            const Quarter q = ((Quarter *)&h)[0] + ((Quarter *)&h)[1];
+            total[i] = (q[0] + q[1]) * (1.0 / rows) + s[i][0];
+        }
+        losses[k] = total[P];
+        for (int i = 0; rates && i < P; i++) p[i] -= rates[k] * total[i];
+    }
+}
+"""
+
+
+def build(source: str) -> Callable[..., None]:
+    """run() of a C program. Raises OSError if there is no compiler, or if it fails.
+
+    The compiler is $CC, or else the first of cc, gcc and clang that is installed.
+    """
+    import ctypes
+    import os
+    import shlex
+    import shutil
+    import subprocess
+    import tempfile
+
+    found = [name for name in ("cc", "gcc", "clang") if shutil.which(name)]
+    compiler = shlex.split(os.environ.get("CC", "")) or found[:1]
+    if not compiler:
+        raise OSError("there is no C compiler (cc, gcc or clang)")
+    flags = "-O2 -ffp-contract=off -w -shared -fPIC -x c - -lm -o".split()
+    with tempfile.TemporaryDirectory(prefix="jit-", ignore_cleanup_errors=True) as folder:
+        library = os.path.join(folder, "program.so")
+        for machine in ("-march=native", "-mcpu=native", "-O2"):
+            command = [*compiler, machine, *flags, library]
+            done = subprocess.run(command, input=source.encode(), capture_output=True)
+            if done.returncode == 0:
+                run = ctypes.PyDLL(library).run
+                run.argtypes = [ctypes.c_long] * 3 + [ctypes.c_void_p] * 5
+                return lambda *args: run(*map(address, args))
+    wrong = done.stderr.decode(errors="replace").splitlines()[:5]
+    raise OSError("\n".join([f"{compiler[0]} failed:", *wrong]))
+
+
+def address(x: Any) -> Any:
+    """x as C gets it: of an array, where its numbers are."""
+    return x.buffer_info()[0] if isinstance(x, array) else x
+
+
+def interpret(source: str) -> Callable[..., None]:
+    """run(), as C has it, for a program in Python."""
+    space = {"INFINITY": math.inf, "NAN": math.nan} | globals()
+    exec(source, space)
+
+    def run(rows, _, steps, rates, data, p, total, losses):
+        space["p"] = p
+        for k in range(steps):
+            space["s"], space["g"] = s, g = [[0.0] * len(total) for _ in "sg"]
+            space["once"]()
+            for n in range(rows):
+                space["x"] = data[n::rows]
+                space["each"]()
+            total[:] = array("d", [a * (1.0 / rows) + b for a, b in zip(g, s, strict=True)])
+            losses[k] = total[-1]
+            for i in range(len(p) if rates else 0):
+                p[i] -= rates[k] * total[i]
+
+    return run
+
+
+class Compiled:
+    """The mean of a loss over rows of numbers, compiled together with its gradient, by jit().
+
+    source: the program. compiled: False if Python runs it, for want of a C compiler.
+    """
+
+    def __init__(self, ninputs: int, parameters: list[Value], each: list, once: list):
+        self.ninputs, self.parameters, self.compiled = ninputs, parameters, True
+        sizes = f"#define P {len(parameters)}\n#define INPUTS {ninputs}"
+        text = function("once", once, True) + "\n" + function("each", each, True)
+        self.source = sizes + HEAD + text + LOOPS
+        try:
+            self._run = build(self.source)
+        except OSError as error:
+            hint = "install gcc or clang (apt-get install gcc; on macOS xcode-select --install)"
+            message = f"jit: {error}\nPython runs the program instead, slowly; {hint}"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            text = function("once", once, False) + "\n" + function("each", each, False)
+            self.source, self.compiled = text, False
+            self._run = interpret(self.source)
+
+    def __reduce__(self):
+        raise TypeError("jit: a compiled loss can't be copied or pickled; copy the model")
+
+    def _steps(self, rows: Any, rates: array | None) -> tuple[array, array, array]:
+        """The losses, the parameters and the last gradient of steps with rates, or of none."""
+        rows = rows.tolist() if hasattr(rows, "tolist") else list(rows)
+        for i, row in enumerate(rows):
+            if not hasattr(row, "__len__") or len(row) != self.ninputs:
+                wanted = f"{self.ninputs} numbers"
+                raise ValueError(f"jit: row {i} should be {wanted}, not {row!r:.60}")
+        if not rows:
+            raise ValueError("jit: there are no rows")
+        pad, data = -len(rows) % 8 if self.compiled else 0, array("d")
+        for column in zip(*rows, strict=True):
+            data.extend([*column[:1] * pad, *column])
+        p = array("d", [p.data for p in self.parameters])
+        total, losses = array("d", bytes(8 * len(p) + 8)), array("d", rates or [0.0])
+        self._run(len(rows), pad, len(losses), rates, data, p, total, losses)
+        return losses, p, total
+
+    def backward(self, rows: Any) -> float:
+        """The mean loss over rows, plus the penalty. Its gradient is added to p.grad.
+
+        rows: ninputs numbers for each example, in lists or a NumPy array. Raises ValueError if
+        there are none or their lengths are wrong, TypeError for what is not a number.
+        """
+        losses, _, total = self._steps(rows, None)
+        for p, derivative in zip(self.parameters, total, strict=False):
+            p.grad += derivative
+        return losses[0]
+
+    def train(self, rows: Any, steps: Iterable[float]) -> list[float]:
+        """Gradient descent: for each of steps, a step size, p.data -= step * derivative.
+
+        Returns the loss before each step. p.grad stays as it is. rows: as for backward().
+        """
+        rates = array("d", [number(step) for step in steps])
+        losses, data, _ = self._steps(rows, rates) if rates else ([], [], [])
+        for p, x in zip(self.parameters, data, strict=False):
+            p.data = x
+        return list(losses)
+
+
+def jit(loss: Callable, ninputs: int, parameters: Iterable[Value], penalty=None) -> Compiled:
+    """The Compiled mean of loss over any number of examples, plus penalty.
+
+    loss: takes ninputs Values, the numbers of one example, and returns a Value. It must do the
+    same to all. parameters: the leaves that training changes; other leaves are constants, with
+    the data they have now. penalty: None, or a function that takes nothing, and returns a Value
+    made from parameters alone. Raises TypeError or ValueError for what can't be compiled.
+    """
+    leaves = [*dict.fromkeys(parameters)]
+    for p in leaves:
+        if not isinstance(p, Value) or p._prev:
+            raise TypeError(f"jit: a parameter must be a Value without inputs, not {p!r:.60}")
+    each = differentiate(loss, ninputs, leaves, "g", "the loss")
+    once = differentiate(penalty or (lambda: Value(0.0)), 0, leaves, "s", "the penalty")
+    if (size := max(len(each), len(once))) > LARGEST:
+        wrong = f"a program of {size} statements, where {LARGEST} compile in reasonable time"
+        raise ValueError(f"jit: {wrong}; take a smaller network, or PyTorch")
+    return Compiled(ninputs, leaves, each, once)
+
+
+LARGEST = 50_000  # about a minute
 
 
 # Chapter 11: Beyond one machine

@@ -1,0 +1,425 @@
+"""The compiler does what the engine does, edges included, and refuses what it can't do."""
+
+import copy
+import math
+import os
+import pickle
+import random
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import micrograd
+from micrograd import MLP, RULES, Value, apply, call, jit, nn, where
+
+EDGES = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, 700.0, -700.0, 1e200, -1e200, 1e-200]
+EDGES += [math.inf, -math.inf, math.nan]
+
+
+def eager(loss, rows, parameters, penalty=None):
+    """Mean loss and gradients by the engine itself."""
+    for p in parameters:
+        p.grad = 0.0
+    total = sum(loss(*row) for row in rows) * (1.0 / len(rows))
+    if penalty:
+        total = total + penalty()
+    total.backward()
+    return [total.data, *(p.grad for p in parameters)]
+
+
+def agree(got, wanted, rel=1e-12):
+    """Equal up to rounding; nan agrees with nan, inf only with the same inf."""
+    return len(got) == len(wanted) and all(
+        math.isclose(a, b, rel_tol=rel, abs_tol=1e-300) or (a != a and b != b)
+        for a, b in zip(got, wanted, strict=True)
+    )
+
+
+def run(fast, rows):
+    for p in fast.parameters:
+        p.grad = 0.0
+    return [fast.backward(rows), *(p.grad for p in fast.parameters)]
+
+
+@pytest.fixture(params=["C", "Python"])
+def language(request, monkeypatch):
+    """Both readings of the rules: by the C compiler, and by Python where there is none."""
+    if request.param == "Python":
+        monkeypatch.setenv("CC", "no-such-compiler")
+        warnings.filterwarnings("ignore", "jit:", RuntimeWarning)
+    return request.param
+
+
+def moons():
+    from sklearn.datasets import make_moons
+
+    np.random.seed(1337)
+    random.seed(1337)
+    X, y = make_moons(n_samples=100, noise=0.1)
+    model = nn.MLP(2, [16, 16, 1])
+    return model, np.column_stack([X, y * 2 - 1])
+
+
+def moons_jit(model):
+    parameters = model.parameters()
+    return jit(
+        lambda x1, x2, label: (1 - label * model([x1, x2])).relu(),
+        3,
+        parameters,
+        penalty=lambda: 1e-4 * sum(p * p for p in parameters),
+    )
+
+
+def test_the_published_run_of_the_moons_is_reproduced(language):
+    model, rows = moons()
+    losses = moons_jit(model).train(rows, [1.0 - 0.9 * k / 100 for k in range(100)])
+    published = {0: 0.8958441028683222, 1: 1.7235905336972022, 2: 0.7429006313851131}
+    published |= {3: 0.7705641260584198, 9: 0.2704862551637922, 99: 0.010978370135492717}
+    for step, loss in published.items():
+        assert math.isclose(losses[step], loss, rel_tol=1e-12)
+    hits = [(row[2] > 0) == (model(row[:2]).data > 0) for row in rows]
+    assert all(hits)
+
+
+def test_training_follows_the_engine_step_by_step_and_ends_on_its_weights(language):
+    random.seed(3)
+    model, twin = (MLP(2, [5, 4, 1]) for _ in "ab")
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        q.data = p.data
+    rows = [[random.uniform(-1, 1) for _ in range(3)] for _ in range(11)]
+    rates = [0.3 / (k + 1) for k in range(12)]
+    losses = jit(lambda a, b, t: (model([a, b]) - t) ** 2, 3, model.parameters()).train(
+        rows, rates
+    )
+    for rate, loss in zip(rates, losses, strict=True):
+        wanted = eager(lambda a, b, t: (twin([a, b]) - t) ** 2, rows, twin.parameters())
+        assert math.isclose(loss, wanted[0], rel_tol=1e-11)
+        for q in twin.parameters():
+            q.data -= rate * q.grad
+    got = [p.data for p in model.parameters()]
+    assert agree(got, [q.data for q in twin.parameters()], rel=1e-10)
+
+
+@pytest.mark.parametrize("op", [*RULES])
+def test_every_rule_gives_the_engines_values_and_gradients_at_every_edge(op, language):
+    """Each pair of edges is a row: of inputs, and (through w, which is 1) of gradients."""
+    two = op in ("+", "-", "*", "/", "**")
+    points = [(a, b) for a in EDGES for b in EDGES] if two else [(a, 1.0) for a in EDGES]
+    w, v = Value(1.0), Value(1.0)
+
+    def loss(a, b):
+        return apply(op, w * a, v * b) if two else apply(op, w * a)
+
+    fast = jit(loss, 2, [w, v])
+    for point in points:
+        assert agree(run(fast, [point]), eager(loss, [point], [w, v])), point
+
+
+def test_a_shut_gate_passes_nothing_not_even_an_infinite_gradient(language):
+    w = Value(-1.0)
+    fast = jit(lambda x: (w * x).relu().log(), 1, [w])
+    assert run(fast, [[1.0]]) == [-math.inf, 0.0]
+    assert run(fast, [[-1.0]]) == [0.0, -1.0]
+
+
+def test_one_bad_lane_leaves_the_padding_and_the_other_lanes_alone(language):
+    w = Value(1.0)
+    fast = jit(lambda x: (w * x).log(), 1, [w])
+    rows = [[0.0], *[[float(k)] for k in range(1, 11)]]
+    assert agree(run(fast, rows), eager(lambda x: (w * x).log(), rows, [w]))
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 15, 16, 17, 100])
+def test_any_number_of_rows_gives_the_mean_over_exactly_these(count, language):
+    random.seed(count)
+    model = MLP(2, [3, 1])
+    parameters = model.parameters()
+
+    def loss(a, b):
+        return (model([a, b]) - a * b) ** 2
+
+    fast = jit(loss, 2, parameters)
+    rows = [[random.uniform(-2, 2), random.uniform(-2, 2)] for _ in range(count)]
+    wanted = eager(loss, rows, parameters)
+    assert agree(run(fast, rows), wanted)
+    assert agree(run(fast, np.array(rows)), wanted)
+    assert agree(run(fast, np.array(rows, order="F")), wanted)
+    assert agree(run(fast, [tuple(row) for row in rows]), wanted)
+
+
+UNARY = [op for op in RULES if op.isidentifier() and op not in ("sum", "sin")]
+BINARY = ["+", "-", "*", "/", "**"]
+NODE = st.tuples(st.sampled_from(UNARY + BINARY * 2), st.integers(0, 99), st.integers(0, 99))
+GRAPH = st.lists(NODE, min_size=1, max_size=12)
+NUMBER = st.one_of(st.sampled_from(EDGES), st.floats(-3, 3))
+
+
+def build(nodes, leaves):
+    """The value of a random graph: each node takes its inputs from those before it."""
+    values = [*leaves, Value(2.0), Value(0.5)]
+    for op, i, j in nodes:
+        inputs = [values[i % len(values)], values[j % len(values)]]
+        values.append(apply(op, *inputs[: 2 if op in BINARY else 1]))
+    return values[-1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(GRAPH, st.lists(st.tuples(NUMBER, NUMBER), min_size=1, max_size=12), st.data())
+def test_random_graphs_agree_with_the_engine(nodes, rows, data):
+    parameters = [Value(data.draw(NUMBER)) for _ in range(2)]
+
+    def loss(a, b):
+        return build(nodes, [a, b, *parameters])
+
+    fast = jit(loss, 2, parameters)
+    for row in rows:
+        assert agree(run(fast, [row]), eager(loss, [row], parameters))
+
+
+@settings(max_examples=100, deadline=None)
+@given(GRAPH, st.lists(st.tuples(NUMBER, NUMBER), min_size=1, max_size=12), st.data())
+def test_random_graphs_read_as_python_agree_with_the_engine(nodes, rows, data):
+    parameters = [Value(data.draw(NUMBER)) for _ in range(2)]
+
+    def loss(a, b):
+        return build(nodes, [a, b, *parameters])
+
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setenv("CC", "no-such-compiler")
+        fast = jit(loss, 2, parameters)
+    for row in rows:
+        assert agree(run(fast, [row]), eager(loss, [row], parameters))
+
+
+def test_backward_adds_to_the_gradients_and_leaves_the_data(language):
+    w = Value(2.0)
+    fast = jit(lambda x: w * x, 1, [w])
+    assert fast.backward([[3.0]]) == 6.0
+    assert fast.backward([[3.0]]) == 6.0
+    assert (w.data, w.grad) == (2.0, 6.0)
+
+
+def test_training_leaves_the_gradients_and_no_steps_change_nothing(language):
+    w = Value(2.0)
+    w.grad = 5.0
+    fast = jit(lambda x: w * x, 1, [w])
+    assert fast.train([[3.0]], []) == []
+    assert (w.data, w.grad) == (2.0, 5.0)
+    assert fast.train([[3.0]], [1.0, 1.0]) == [6.0, -3.0]
+    assert (w.data, w.grad) == (-4.0, 5.0)
+
+
+def test_parameters_that_the_loss_does_not_use_have_gradient_0(language):
+    w, idle = Value(2.0), Value(7.0)
+    fast = jit(lambda x: w * x, 1, [idle, w])
+    assert run(fast, [[3.0]]) == [6.0, 0.0, 3.0]
+    fast.train([[3.0]], [1.0])
+    assert idle.data == 7.0
+
+
+def test_a_penalty_counts_once_whatever_the_number_of_rows(language):
+    w, v = Value(2.0), Value(-3.0)
+
+    def penalty():
+        return 0.5 * (w * w + abs(v)) + v.relu()
+
+    fast = jit(lambda x: w * x * v, 1, [w, v], penalty)
+    rows = [[float(k)] for k in range(11)]
+    assert agree(run(fast, rows), eager(lambda x: w * x * v, rows, [w, v], penalty))
+
+
+def test_a_loss_may_be_a_constant_an_input_or_a_parameter(language):
+    w = Value(2.0)
+    assert run(jit(lambda x: Value(5.0), 1, [w]), [[1.0], [2.0]]) == [5.0, 0.0]
+    assert run(jit(lambda x: x, 1, [w]), [[1.0], [2.0]]) == [1.5, 0.0]
+    assert run(jit(lambda x: w, 1, [w]), [[1.0], [2.0]]) == [2.0, 1.0]
+
+
+def test_two_programs_live_side_by_side(language):
+    w, v = Value(2.0), Value(3.0)
+    first, second = jit(lambda x: w * x, 1, [w]), jit(lambda x, y: v * x * y, 2, [v])
+    assert run(first, [[1.0]]) == [2.0, 1.0]
+    assert run(second, [[1.0, 2.0]]) == [6.0, 2.0]
+    assert run(first, [[5.0]]) == [10.0, 5.0]
+
+
+def test_a_rule_of_the_readers_own_compiles(language, monkeypatch):
+    def sin(a):
+        return call(math.sin, a), (call(math.sin, a + math.pi / 2),)
+
+    def leaky(a):
+        return where(a > 0, a, 0.1 * a), (where(a > 0, 1.0, 0.1),)
+
+    def nested(a):
+        inside = (a > -1) & (a < 1)
+        return where(inside, a * a, 0.0), (where(a <= -1, False, where(inside, 2 * a, False)),)
+
+    monkeypatch.setitem(RULES, "sin", sin)
+    monkeypatch.setitem(RULES, "leaky", leaky)
+    monkeypatch.setitem(RULES, "nested", nested)
+    w = Value(0.7)
+
+    def loss(x):
+        return (w * x).sin() + (w * x).leaky() * (w * x).nested().exp()
+
+    fast = jit(loss, 1, [w])
+    for x in (-3.0, -1.0, -0.3, 0.0, 0.4, 2.0):
+        assert agree(run(fast, [[x]]), eager(loss, [[x]], [w]))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda a: (a, (1.0,)) if a > 0 else (0.0, (0.0,)),
+        lambda a: (math.sin(a), (math.cos(a),)),
+        lambda a: (where(a == 0, 1.0, a), (1.0,)),
+        lambda a: (max(a, 0.0), (1.0,)),
+        lambda a: (call(math.gamma, a), (1.0,)),
+        lambda a: (a, ()),
+        lambda a: a,
+    ],
+)
+def test_a_rule_that_cannot_be_compiled_is_refused_by_name(rule, monkeypatch):
+    monkeypatch.setitem(RULES, "mine", rule)
+    w = Value(2.0)
+    loss = Value(1.0, (w,), "mine", _local=(1.0,))
+    with pytest.raises(TypeError, match="the rule 'mine' can't be compiled"):
+        jit(lambda x: loss * x, 1, [w])
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda w, x, y: w * x if x > 0 else 2.0 * w,
+        lambda w, x, y: w * max(x, y),
+        lambda w, x, y: w * x * float(y),
+        lambda w, x, y: w * x * x.data,
+        lambda w, x, y: w * random.random(),
+    ],
+)
+def test_a_loss_that_depends_on_the_numbers_in_another_way_is_refused(loss):
+    w = Value(2.0)
+    with pytest.raises(ValueError, match="depends on the numbers"):
+        jit(lambda x, y: loss(w, x, y), 2, [w])
+
+
+def test_what_is_no_loss_or_no_parameter_is_refused():
+    w = Value(2.0)
+    with pytest.raises(TypeError, match="the loss must return one Value, not 3.0"):
+        jit(lambda x: 3.0, 1, [w])
+    with pytest.raises(TypeError, match=r"the loss must return one Value, not \["):
+        jit(lambda x: MLP(1, [2])([x]), 1, [w])
+    with pytest.raises(TypeError, match="the penalty must return one Value, not 0"):
+        jit(lambda x: w * x, 1, [w], penalty=lambda: 0)
+    with pytest.raises(TypeError, match="a parameter must be a Value without inputs, not 1.0"):
+        jit(lambda x: w * x, 1, [w, 1.0])
+    with pytest.raises(TypeError, match="a parameter must be a Value without inputs"):
+        jit(lambda x: w * x, 1, [w * 2])
+
+
+def test_rows_of_another_shape_are_refused_and_nothing_changes(language):
+    w = Value(2.0)
+    fast = jit(lambda x, y: w * x * y, 2, [w])
+    for rows, message in (
+        ([], "no rows"),
+        (np.zeros((0, 2)), "no rows"),
+        ([[1.0, 2.0], [1.0]], r"row 1 should be 2 numbers, not \[1.0\]"),
+        ([[1.0, 2.0, 3.0]], "row 0 should be 2 numbers"),
+        ([1.0, 2.0], "row 0 should be 2 numbers, not 1.0"),
+        (np.zeros(4), "row 0 should be 2 numbers, not 0.0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fast.train(rows, [1.0])
+    for rows in ([["a", 1.0]], [[None, 1.0]], [[1j, 1.0]], [[[1.0], 1.0]], ["ab"]):
+        with pytest.raises(TypeError, match="number"):
+            fast.train(rows, [1.0])
+    with pytest.raises(TypeError, match="'0.1', which is of type str"):
+        fast.train([[1.0, 1.0]], ["0.1"])
+    assert w.data == 2.0
+
+
+def test_ints_bools_and_numpys_numbers_are_numbers(language):
+    w = Value(2.0)
+    fast = jit(lambda x, y: w * x * y, 2, [w])
+    for rows in ([[1, True]], [[np.float32(1), np.int8(1)]], np.ones((1, 2), dtype="int16")):
+        assert fast.backward(rows) == 2.0
+
+
+def test_a_program_that_is_too_large_is_refused_with_its_size(monkeypatch):
+    monkeypatch.setattr(micrograd, "LARGEST", 20)
+    w = Value(2.0)
+    with pytest.raises(ValueError, match=r"a program of \d+ statements, where 20 compile"):
+        jit(lambda x: sum((w * x + k for k in range(20)), Value(0.0)).relu(), 1, [w])
+
+
+def test_copies_and_pickles_are_refused(language):
+    w = Value(2.0)
+    fast = jit(lambda x: w * x, 1, [w])
+    for way in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="can't be copied or pickled"):
+            way(fast)
+
+
+def test_without_a_compiler_a_warning_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    w = Value(2.0)
+    with pytest.warns(
+        RuntimeWarning, match="no C compiler.*\n.*install gcc or clang"
+    ) as caught:
+        fast = jit(lambda x: w * x, 1, [w])
+    assert caught[0].filename == __file__
+    assert not fast.compiled
+    assert run(fast, [[3.0]]) == [6.0, 3.0]
+
+
+def test_a_compiler_that_fails_is_quoted(monkeypatch, tmp_path):
+    failing = tmp_path / "cc"
+    failing.write_text("#!/bin/sh\necho 'you have not agreed to the license' >&2\nexit 1\n")
+    failing.chmod(0o755)
+    monkeypatch.setenv("CC", str(failing))
+    w = Value(2.0)
+    with pytest.warns(RuntimeWarning, match="cc failed:\nyou have not agreed"):
+        fast = jit(lambda x: w * x, 1, [w])
+    assert run(fast, [[3.0]]) == [6.0, 3.0]
+
+
+def test_cc_may_have_arguments_and_march_native_may_be_unknown(monkeypatch, tmp_path):
+    wrapper = tmp_path / "wrapper.py"
+    wrapper.write_text(
+        "import subprocess, sys\n"
+        "args = sys.argv[2:]\n"
+        "if any('native' in a for a in args): sys.exit('unknown: native')\n"
+        "sys.exit(subprocess.call(['cc', *args]))\n"
+    )
+    monkeypatch.setenv("CC", f"'{sys.executable}' '{wrapper}' --verbose")
+    w = Value(2.0)
+    fast = jit(lambda x: w * x, 1, [w])
+    assert fast.compiled
+    assert run(fast, [[3.0]]) == [6.0, 3.0]
+
+
+def test_no_file_is_left_behind(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    w = Value(2.0)
+    assert run(jit(lambda x: w * x, 1, [w]), [[3.0]]) == [6.0, 3.0]
+    assert os.listdir(tmp_path) == []
+
+
+def test_importing_the_module_imports_nothing_that_only_the_compiler_needs():
+    code = "import sys, micrograd; print(*{'ctypes', 'subprocess', 'numpy'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_the_program_is_the_same_text_on_every_run():
+    model, _ = moons()
+    assert moons_jit(model).source == moons_jit(model).source
