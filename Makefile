@@ -3,6 +3,7 @@
 PYTHON = python3
 EMACS = emacs
 ARGS =
+N =
 PROCESSES = 2
 
 python = .venv/bin/python
@@ -12,7 +13,7 @@ another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
 plain = if [ -x $(python) ]; then $(python) literate.py $(1); \
 	else $(MAKE) --no-print-directory .python && "$(PYTHON)" literate.py $(1); fi
 
-.PHONY: all test tangle detangle images check notebook markdown fold html distributed bench help clean .ready .venv .python
+.PHONY: all test tangle detangle images exercise check notebook markdown fold html distributed bench help clean .ready .venv .python
 .NOTPARALLEL:
 
 all: images ## what plain `make` does: set up, tangle, draw, refresh every result
@@ -36,6 +37,9 @@ detangle: ## take edits of micrograd.py back into README.org
 
 images: .ready ## run README.org: tangle it, draw every figure, refresh every result
 	@$(python) literate.py run
+
+exercise: .ready ## check your answer to an exercise, as in make exercise N=4.2; list them all
+	@$(python) literate.py exercise $(N)
 
 check: .ready ## change nothing; say what is not what README.org makes
 	@$(python) literate.py check

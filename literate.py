@@ -8,6 +8,7 @@
     python literate.py markdown [DOCUMENT]       write micrograd.md, for any editor
     python literate.py html [DOCUMENT]           write micrograd.html, one page to read
     python literate.py fold COPY [DOCUMENT]      bring the edits made in one of these back
+    python literate.py exercise [N [DOCUMENT]]   check your answer to an exercise
 
 The document is written in a small part of Org. The rest is refused, by `DOCUMENT:LINE: what is
 wrong; what to do` and exit status 1. No file is changed unless everything went well.
@@ -21,6 +22,7 @@ import contextlib
 import difflib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -327,6 +329,22 @@ def first_line(block: Block) -> int:
     return block.line + 1 + block.code[: block.code.find(bare(block))].count("\n")
 
 
+def source(blocks: list[Block], row: int) -> int:
+    """The document's line for a line, counted from 1, of the file that these blocks make."""
+    for block in blocks:
+        rows = bare(block).count("\n") + 1
+        if row <= rows + 2:
+            return first_line(block) + min(row, rows) - 1
+        row -= rows + 2
+    return blocks[-1].line
+
+
+def chapter(elements: list[Element], line: int) -> str:
+    """The heading of the chapter that a line of the document is in, or "" above the first."""
+    above = [e.text for e in elements if e.line <= line and e.text.startswith("* ")]
+    return above[-1][2:].strip() if above else ""
+
+
 def escape(line: str) -> str:
     """A line of code as a block holds it."""
     return re.sub(r"^([ \t]*,*)(?=\*|#\+)", r"\1,", line)
@@ -405,12 +423,15 @@ class Made:
 
     results: dict[int, str] = field(default_factory=dict)
     figures: dict[str, bytes] = field(default_factory=dict)
+    printed: dict[int, str] = field(default_factory=dict)  # what each block printed
 
 
-def execute(elements: list[Element], document: Path) -> Made:
-    """Run every Python block, in order. Raises DocumentError where one fails."""
+def execute(elements: list[Element], document: Path, end: float = math.inf) -> Made:
+    """Run every Python block, in order, up to line `end`. Raises DocumentError if one fails."""
     from tqdm import tqdm  # here, so that tangling needs nothing but Python
 
+    program = tangle(elements, document)
+    elements = [element for element in elements if element.line <= end]
     blocks = [block for block in elements if isinstance(block, Block) and block.runs]
     made = Made()
     with contextlib.ExitStack() as stack:
@@ -420,7 +441,7 @@ def execute(elements: list[Element], document: Path) -> Made:
         text = "".join(element.text for element in elements)
         linked = {name: read(document.parent / name) for name in linked_files(elements)}
         needed = {name: data for name, data in linked.items() if data is not None}
-        files = {**needed, document.name: text.encode(), **tangle(elements, document)}
+        files = {**needed, document.name: text.encode(), **program}
         write(files, stage)
         printed = stack.enter_context(open(folder / "printed", "w+b"))
         reports = stack.enter_context(child(stage, document.name, printed))
@@ -436,6 +457,7 @@ def execute(elements: list[Element], document: Path) -> Made:
             if "error" in report:
                 trace = output.decode(errors="backslashreplace") + report["trace"]
                 raise DocumentError(report["line"], report["error"], trace)
+            made.printed[block.line] = output.decode(errors="backslashreplace")
             if block.results == "output":
                 made.results[block.line] = format_output(block, output)
             if block.results == "file":
@@ -611,13 +633,7 @@ def diff(old: str | bytes, new: str | bytes, before: str, after: str) -> list[st
 
 def origin(blocks: list[Block], old: bytes, new: bytes) -> int:
     """The document's line for the first line in which a tangled file differs."""
-    row = len(os.path.commonprefix([old.splitlines(), new.splitlines()]))
-    for block in blocks:
-        rows = bare(block).count("\n") + 1
-        if row < rows + 2:
-            return first_line(block) + min(row, rows - 1)
-        row -= rows + 2
-    return blocks[-1].line
+    return source(blocks, len(os.path.commonprefix([old.splitlines(), new.splitlines()])) + 1)
 
 
 def links(elements: list[Element]) -> list[tuple[int, str]]:
@@ -792,10 +808,12 @@ def catch_signals(handler: Any) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tangle, run and check a literate document.")
-    verbs = ["tangle", "run", "check", "detangle", "notebook", "markdown", "html", "fold"]
+    verbs = "tangle run check detangle exercise notebook markdown html fold".split()
     parser.add_argument("verb", choices=verbs)
     if "fold" in sys.argv[1:2]:
         parser.add_argument("copy", type=Path, help="the .md or .ipynb that was edited")
+    if "exercise" in sys.argv[1:2]:
+        parser.add_argument("number", nargs="?", help="such as 4.2; without it, a list of all")
     parser.add_argument("document", nargs="?", type=Path, default=HERE.with_name("README.org"))
     parser.add_argument("--force", action="store_true", help="run, even if nothing has changed")
     given = parser.parse_intermixed_args()
@@ -806,6 +824,10 @@ def main() -> int:
             return tangle_command(document)
         if given.verb == "detangle":
             return detangle_command(document)
+        if given.verb == "exercise":
+            from exercise import exercise_command
+
+            return exercise_command(document, given.number)
         if given.verb == "run":
             return run_command(document, given.force)
         if given.verb == "check":

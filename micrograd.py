@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 
+# Chapter 1: What a derivative is
 def slopes(f: Callable[..., float], *inputs: float, h: float = 1e-6) -> tuple[float, ...]:
     """Measured slopes of f at inputs, one for each input.
 
@@ -28,6 +29,8 @@ def slopes(f: Callable[..., float], *inputs: float, h: float = 1e-6) -> tuple[fl
 
     return tuple((moved(i, h) - moved(i, -h)) / (2 * h) for i in range(len(inputs)))
 
+
+# Chapter 2: Rules
 
 # A rule takes an operator's inputs and returns its value, and a local derivative for each.
 
@@ -130,6 +133,7 @@ RULES |= {"exp": exp, "log": log, "tanh": tanh, "sigmoid": sigmoid, "relu": relu
 RULES["abs"] = absolute
 
 
+# Chapter 3: A number that remembers
 def number(x: Any) -> float:
     """x as a float. Raises TypeError unless it is one real number, NumPy's included."""
     if isinstance(x, Real) or type(x).__name__ in ("bool", "bool_"):  # NumPy's is no Real
@@ -290,6 +294,7 @@ def notebook_svg(root: Value) -> str | None:
         return None
 
 
+# Chapter 4: Backpropagation
 def backpropagate(root: Value) -> None:
     """Fill in v.grad for every Value v behind root: backward()'s work."""
     order = topological_order(root)
@@ -321,6 +326,7 @@ def gradcheck(f: Callable, inputs: Sequence[Any], eps=1e-6, atol=1e-5, rtol=1e-3
     return True
 
 
+# Chapter 6: The same in PyTorch
 def grad(output: Value, inputs: Sequence[Value]) -> tuple[Value, ...]:
     """The derivatives of output with respect to each of inputs, as Values.
 
@@ -341,6 +347,7 @@ def grad(output: Value, inputs: Sequence[Value]) -> tuple[Value, ...]:
     return tuple(share.get(x, Value(0.0)) for x in inputs)
 
 
+# Chapter 7: Networks
 class Module:
     """Anything with parameters: a neuron, a layer, a network."""
 
@@ -478,6 +485,7 @@ def draw_network(model: MLP, format: str = "svg"):
     return dot
 
 
+# Chapter 9: The moons
 nn = ModuleType(f"{__name__}.nn", "Networks of ReLU neurons with a linear output, biases at 0.")
 engine = ModuleType(f"{__name__}.engine", "Value, under the name that it has elsewhere.")
 relu_neuron = type("Neuron", (Neuron,), {"activation": "relu", "random_bias": False})
@@ -490,6 +498,7 @@ vars(engine).update(Value=Value)
 sys.modules |= {nn.__name__: nn, engine.__name__: engine}
 
 
+# Chapter 10: Speed
 class Symbol:
     """A number or a condition that is not computed yet: operators on it write a program.
 
@@ -834,6 +843,7 @@ def jit(loss: Callable, ninputs: int, parameters: Iterable[Value], penalty=None)
 LARGEST = 50_000  # about a minute
 
 
+# Chapter 11: Beyond one machine
 def expect(part: Any, kind: type, where: str) -> None:
     """Raise TypeError unless part computes as kind does, which is Neuron, Layer or MLP."""
     if not isinstance(part, kind) or type(part).__call__ is not kind.__call__:

@@ -1,0 +1,44 @@
+"""A failing test says where README.org explains the lines of micrograd.py that it ran."""
+
+import traceback
+from pathlib import Path
+
+import pytest
+
+import literate
+
+README = Path(literate.__file__).with_name("README.org")
+PROGRAM = README.with_name("micrograd.py")
+
+
+def explained(error, document=README, program=PROGRAM):
+    """A text for each line of the program in an exception's traceback, and in its causes'."""
+    rows, seen = [], []
+    while error and error not in seen:
+        seen.append(error)
+        frames = reversed(list(traceback.walk_tb(error.__traceback__)))
+        rows += [row for frame, row in frames if Path(frame.f_code.co_filename) == program]
+        error = error.__cause__ or error.__context__
+    if not rows:
+        return []
+    try:
+        elements = literate.load(document)
+    except literate.DocumentError as wrong:
+        return [f"{document.name}:{wrong.line}: {wrong}"]
+    if program.read_bytes() != literate.tangle(elements, document)[program.name]:
+        return [f"{program.name} is not what {document.name} makes; `make check` says more"]
+    found = []
+    for row in rows:
+        line = literate.source(literate.targets(elements, document)[program.name], row)
+        chapter = literate.chapter(elements, line)
+        where = f'in chapter "{chapter}"' if chapter else "above the first chapter"
+        found.append(f"{program.name}:{row} is {document.name}:{line}, {where}")
+    return list(dict.fromkeys(found))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call):
+    report = yield
+    if report.failed and call.excinfo and (lines := explained(call.excinfo.value)):
+        report.sections.append((README.name, "\n".join(lines)))
+    return report
