@@ -84,10 +84,8 @@ def read_checkpoint(path, network, steps):
         network.load_state_dict(state["weights"])
     except FileNotFoundError:
         return []
-    except OSError as error:
-        sys.exit(f"{path}: {error.strerror}")
-    except Exception:  # of many kinds, depending on what the file holds instead
-        sys.exit(f"{path} is no checkpoint of this network: move it, or name another")
+    except Exception:  # of many kinds, depending on what is there instead
+        sys.exit(f"{path} cannot be read as a checkpoint of this network: name another file")
     if planned != steps:
         sys.exit(f"{path} is of a run of {planned} steps: give --steps {planned}, or move it")
     return losses

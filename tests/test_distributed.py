@@ -305,6 +305,11 @@ def with_code_in_it(path):
     torch.save({**load(path), "losses": Intruder()}, path)
 
 
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
 def a_pickle(path):
     path.write_bytes(pickle.dumps(Intruder(), protocol=2))
 
@@ -320,6 +325,7 @@ def a_pickle(path):
         a_list,
         with_code_in_it,
         a_pickle,
+        a_folder,
     ],
 )
 def test_a_spoilt_checkpoint_is_refused_by_name(script, tmp_path, monkeypatch, spoil):
@@ -328,15 +334,9 @@ def test_a_spoilt_checkpoint_is_refused_by_name(script, tmp_path, monkeypatch, s
     _, _, network = script.moons()
     script.write_checkpoint(path, network, [0.5, 0.25], 100)
     spoil(path)
-    with pytest.raises(SystemExit, match=r"moons\.pt is no checkpoint of this network"):
+    with pytest.raises(SystemExit, match=r"moons\.pt cannot be read as a checkpoint"):
         script.read_checkpoint(path, network, 100)
     assert not (tmp_path / "intruded").exists()
-
-
-def test_a_checkpoint_that_cannot_be_read_is_named_with_the_reason(script, tmp_path):
-    _, _, network = script.moons()
-    with pytest.raises(SystemExit, match=f"^{re.escape(str(tmp_path))}: Is a directory$"):
-        script.read_checkpoint(tmp_path, network, 100)
 
 
 def test_a_checkpoint_of_another_number_of_steps_is_refused(script, tmp_path):
@@ -353,7 +353,7 @@ def test_under_torchrun_a_spoilt_checkpoint_ends_every_process_with_the_message(
     with torchrun(2, SCRIPT, "--checkpoint", path) as run:
         status, _, err = finish(run)
     assert status != 0
-    assert f"{path} is no checkpoint of this network" in err
+    assert f"{path} cannot be read as a checkpoint of this network" in err
     assert path.read_text() == "hello"
 
 
