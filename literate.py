@@ -37,240 +37,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from tools.org import (  # noqa: F401 - whoever imports literate finds all of this here
+    ARGUMENTS,
+    CONTROL,
+    EXPORTS,
+    LINK,
+    SENTENCES,
+    VERBATIM,
+    Block,
+    DocumentError,
+    Element,
+    anchors,
+    check_sentences,
+    links,
+    parse,
+    shows_result,
+    without_code,
+)
+
 HERE = Path(__file__).resolve()
 IMAGES = "images"
 STAMP = ".literate.stamp"
 TANGLED = ".literate/tangled"  # a copy of each file, as it was tangled last
-CONTROL = r"[^\n -~\xa0-\U0010ffff]"
 LINES_IN_EXAMPLE = 10  # Org's `org-babel-min-lines-for-block-output`
-
-
-class DocumentError(Exception):
-    """What is wrong at a `line` of the document; `trace` is Python's traceback, or a diff.
-
-    If it is wrong in another file, `place` says where.
-    """
-
-    def __init__(self, line: int, message: str, trace: str = "", place: str = "") -> None:
-        super().__init__(message)
-        self.line = line
-        self.trace = trace
-        self.place = place
-
-
-# Parsing: a document is a list of elements, whose texts add up to it.
-
-
-@dataclass(frozen=True)
-class Element:
-    """Whole lines: their `kind` (of GRAMMAR), the number of the first `line`, their `text`."""
-
-    kind: str
-    line: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Block(Element):
-    """A source block: its `language`, and its header arguments by name, without the colon."""
-
-    language: str
-    args: dict[str, str]
-
-    @property
-    def code(self) -> str:
-        """The code in it. Org keeps a comma before lines which it might take for its own."""
-        body = self.text.split("\n", 1)[1].rsplit("#+end_src", 1)[0]
-        return re.sub(r"^([ \t]*,*),(?=\*|#\+)", r"\1", body, flags=re.MULTILINE)
-
-    @property
-    def runs(self) -> bool:
-        return self.language == "python"
-
-    @property
-    def results(self) -> str:
-        """What a run leaves below it: `output`, `file` (a figure) or `silent` (nothing)."""
-        return self.args["results"] if self.runs else "silent"
-
-
-def block_of(kind: str, inside: str) -> str:
-    return rf"\#\+begin_{kind}(?![^ \n]).*\n(?:(?!{inside}).*\n)*\#\+end_{kind}[ ]*\n"
-
-
-ORG_LINE = r"\*+[ ]|[ \t]*\#\+(?i:begin|end)_"  # what a block can hold only after a comma
-QUOTE = block_of("quote", r"\*+[ ]|[ ]*[#:]")
-EXAMPLE = block_of("example", ORG_LINE)
-GRAMMAR = re.compile(
-    rf"""
-      (?P<blank>   (?:[ ]*\n)+ )
-    | (?P<src>     {block_of("src", ORG_LINE)} )
-    | (?P<example> {EXAMPLE} )
-    | (?P<quote>   {QUOTE} )
-    | (?P<result>  \#\+RESULTS:[ ]*\n
-                   (?: {EXAMPLE} | \[\[.*\n | (?::[ ].*\n)* ) (?=[ ]*\n|\Z) )
-    | (?P<heading> \*{{1,6}}[ ].*\n )
-    | (?P<drawer>  :PROPERTIES:[ ]*\n:CUSTOM_ID:[ ]+\S+[ ]*\n:END:[ ]*\n(?=[ ]*\n|\Z) )
-    | (?P<html>    (?:\#\+HTML:.*\n)+ )
-    | (?P<keyword> \#\+(?:title|options|property|startup):.*\n )
-    | (?P<comment> (?:\#[ ].*\n)+ )
-    | (?P<table>   (?:[ ]*\|.*\n)+ )
-    | (?P<text>    (?:(?![ ]*(?:\n|\||:|\#\+|\#[ \n]|-{{5}})|\*+[ ]).+\n)+ )
-    """,
-    re.VERBOSE,
-)
-
-# Why no element begins with a line: the first of these that the line matches.
-NO_ELEMENT = {
-    r"#\+begin_(src|example|quote)\b": "is not closed; add #+end_… (comma before Org inside)",
-    r"(?i)#\+begin": "would vanish; use #+begin_src, example or quote, or #+HTML: lines",
-    r"(?i)#\+end": "ends nothing; remove it",
-    r"#\+RESULTS:": "needs `: ` lines, an example or a link, and then a blank line",
-    r"#\+": "is unknown; known: title, options, property, startup, HTML, RESULTS",
-    r"[ ]+#\+": "is indented; begin it in the first column",
-    r":PROPERTIES:": "needs one line `:CUSTOM_ID: name`, then `:END:`, then a blank line",
-    r"[ ]*:": "belongs to no result or drawer; use #+begin_example",
-    r"[ ]*#": "would be shown; write `# comment` in the first column",
-    r"\*": "is too deep a heading; use six stars at most",
-    r"": "is no Org known here; use a heading",
-}
-
-# What a sentence may not hold, since it is shown as it stands, or not at all.
-NO_TEXT = {
-    r"\t": "a tab; use blanks",
-    r"\[fn:": "a footnote; write it into the text",
-    r"\[cite[/:]": "a citation; write a link",
-    r"\{\{\{": "a macro; write what it stands for",
-    r"<<[^<>\n]+>>": "a target; give a heading a CUSTOM_ID and link to that",
-    r"\b(?:src|call)_\w+[\[({]": "code that runs in a sentence; use a block",
-    r"\\[(\[]|\\[a-zA-Z]{2,}": "LaTeX; use Unicode characters or a figure",
-    r"\$[^$\s][^$\n]*\$": "LaTeX between dollars; use Unicode characters or a figure",
-    r"@@": "an export snippet; use #+HTML: lines",
-    r"\\\\[ ]*$": "a forced line break; begin a new paragraph",
-    r"^[ ]*(?:[-+]|\d+[.)])[ ]\[[ xX-]\]": "a checkbox; use words",
-    r"\[(?:\d*/\d*|\d*%)\]": "a counter; use words",
-    r"\[#[A-Z]\]": "a priority; leave it out",
-    r"\[\[": "a link that does not end on its line; end it there",
-}
-VERBATIM = re.compile(
-    r"(?<![^\s\-({'\"|])([~=])(?=\S)(?:.|\n(?!\n))+?(?<=\S)\1(?![^\s\-.,:;!?'\")}\[\\|])"
-)
-LINK = re.compile(r"\[\[([^][\n]+)\](?:\[([^][]+)\])?\]")
-SENTENCES = ("text", "table", "heading", "quote")
-ARGUMENTS = (":tangle", ":exports", ":results", ":session", ":eval")
-EXPORTS = {"silent": ("code",), "output": ("both", "results"), "file": ("both", "results")}
-SESSION = "#+property: header-args:python :session"
-
-
-def parse(text: str) -> list[Element]:
-    """The elements of a document. Raises DocumentError at the first thing not known here."""
-    if found := re.search(CONTROL, text.replace("\t", " ")):
-        line = text.count("\n", 0, found.start()) + 1
-        raise DocumentError(line, f"{found[0]!r} is a control character; leave it out")
-    if not text.endswith("\n"):
-        raise DocumentError(text.count("\n") + 1, "the last line does not end; add a newline")
-    elements: list[Element] = []
-    start, line = 0, 1
-    while start < len(text):
-        found = GRAMMAR.match(text, start)
-        if not found:
-            wrong = text[start:].split("\n", 1)[0]
-            why = next(why for pattern, why in NO_ELEMENT.items() if re.match(pattern, wrong))
-            raise DocumentError(line, f"`{wrong[:50]}` {why}")
-        kind = str(found.lastgroup)
-        read = read_block if kind == "src" else Element
-        elements.append(read(kind, line, found[0]))
-        start = found.end()
-        line += found[0].count("\n")
-    check_elements(elements)
-    return elements
-
-
-def read_block(kind: str, line: int, text: str) -> Block:
-    """The source block that begins at `line`. Raises DocumentError for a wrong header."""
-    header = text.split("\n", 1)[0]
-    found = re.fullmatch(r"#\+begin_src ([a-z][\w-]*)((?: +\S+ +[^\s:]\S*)*) *", header)
-    if not found:
-        raise DocumentError(line, f"`{header[:50]}` needs a language and :argument value pairs")
-    language, words = found[1], found[2].split()
-    for name in words[::2]:
-        if name not in ARGUMENTS or words[::2].count(name) > 1:
-            message = f"is unknown or there twice; use {', '.join(ARGUMENTS)}, once each"
-            raise DocumentError(line, f"header argument {name} {message}")
-    args = {words[i][1:]: words[i + 1] for i in range(0, len(words), 2)}
-    block = Block(kind, line, text, language, args)
-    results, exports = block.args.get("results"), block.args.get("exports")
-    if not block.runs:
-        if block.args.get("eval") != "no" or exports != "code" or results:
-            raise DocumentError(
-                line, f"{language} never runs here; write :eval no :exports code"
-            )
-        return block
-    if "eval" in block.args:
-        raise DocumentError(line, "every Python block runs; leave :eval out")
-    if results not in EXPORTS or exports not in EXPORTS[results]:
-        kinds = "; ".join(f":results {r} :exports {' or '.join(e)}" for r, e in EXPORTS.items())
-        given = f":results {results or '(missing)'} :exports {exports or '(missing)'}"
-        raise DocumentError(line, f"{given} is unknown, or contradicts itself; write {kinds}")
-    if "tangle" in block.args and results != "silent":
-        raise DocumentError(line, "a tangled block shows no result; write :results silent")
-    if "\t" in text:
-        line += text.split("\t")[0].count("\n")
-        raise DocumentError(line, "a tab in Python code; use blanks")
-    return block
-
-
-def check_elements(elements: list[Element]) -> None:
-    """Raise DocumentError for what no element tells alone: neighbours, session, sentences."""
-    session = ""
-    above = before = Element("", 0, "")
-    for element in elements:
-        if element.text.startswith("#+property:"):
-            found = re.fullmatch(re.escape(SESSION) + r" (\w+) *\n", element.text)
-            if not found:
-                raise DocumentError(element.line, f"unknown property; write `{SESSION} NAME`")
-            session = found[1]
-        if isinstance(element, Block) and element.runs:
-            if not session or element.args.get("session", session) != session:
-                message = f"Python blocks share one session; write `{SESSION} NAME` above them"
-                raise DocumentError(element.line, f"{message}, and no other")
-        if element.kind == "result":
-            if not shows_result(above) or before.text != "\n":
-                message = "a result needs its block, one blank line above; remove it"
-                raise DocumentError(element.line, message)
-        if shows_result(before) and element.kind != "blank":
-            raise DocumentError(element.line, "not part of the block above; add a blank line")
-        if element.kind == "drawer" and before.kind != "heading":
-            raise DocumentError(element.line, "a drawer without a heading above; move it")
-        if element.kind in SENTENCES:
-            check_sentences(element)
-        above, before = before, element
-
-
-def shows_result(element: Element) -> bool:
-    return isinstance(element, Block) and element.results != "silent"
-
-
-def check_sentences(element: Element) -> None:
-    def fail(start: int, message: str) -> None:
-        line = element.line + plain.count("\n", 0, start)
-        raise DocumentError(line, f"`{plain[start:].split(chr(10))[0][:50]}` {message}")
-
-    plain = without_code(element.text)
-    for link in LINK.finditer(plain):
-        if not re.match(r"file:[^/~]|#|https?://|mailto:", link[1]):
-            fail(link.start(), "is no link known here; use file:PATH, #CUSTOM_ID or https://…")
-        if re.search(r"\.(svg|png|jpe?g|gif)$", link[2] or ""):
-            fail(link.start(), "is a link named like an image; change its text")
-    # Links are blanked out, but for their text, so that all offsets stay.
-    plain = LINK.sub(lambda link: (link[2] or "").rjust(len(link[0]), "x"), plain)
-    for pattern, what in NO_TEXT.items():
-        if found := re.search(pattern, plain, re.MULTILINE):
-            fail(found.start(), f"is {what}")
-
-
-def without_code(text: str) -> str:
-    """The text with blanks in place of each ~code~ and =verbatim=."""
-    return VERBATIM.sub(lambda code: re.sub(r"[^\n]", "x", code[0]), text)
 
 
 def load(document: Path) -> list[Element]:
@@ -636,37 +425,10 @@ def origin(blocks: list[Block], old: bytes, new: bytes) -> int:
     return source(blocks, len(os.path.commonprefix([old.splitlines(), new.splitlines()])) + 1)
 
 
-def links(elements: list[Element]) -> list[tuple[int, str]]:
-    """The line and the target, `#name` or `file:path`, of each link inside the repository."""
-    return [
-        (element.line + plain.count("\n", 0, link.start()), link[1])
-        for element in elements
-        if element.kind in (*SENTENCES, "result")
-        for plain in [without_code(element.text)]
-        for link in LINK.finditer(plain)
-        if link[1].startswith(("#", "file:"))
-    ]
-
-
 def linked_files(elements: list[Element]) -> set[str]:
     """The files that the document links to, but for figures: its blocks may read them."""
     names = {target[5:] for _, target in links(elements) if target[0] != "#"}
     return {name for name in names if name.split("/")[0] not in (IMAGES, "..")}
-
-
-def anchors(elements: list[Element]) -> dict[int, str]:
-    """The anchor that GitHub gives to each heading, by the heading's line."""
-    found: dict[int, str] = {}
-    slugs: list[str] = []
-    for element in elements:
-        if element.kind == "heading" or element.text.startswith("#+title:"):
-            text = element.text.split(" ", 1)[1].strip().lower()
-            text = LINK.sub(lambda link: link[2] or link[1], text)
-            text = re.sub(r"(?<!\S)([~=*/+_])(\S|\S.*?\S)\1(?=\W|$)", r"\2", text)
-            slug = re.sub(r"[^\w\- ]|-{2,3}", "", text).replace(" ", "-")
-            found[element.line] = slug + (f"-{slugs.count(slug)}" if slug in slugs else "")
-            slugs.append(slug)
-    return found
 
 
 def check_links(elements: list[Element], document: Path, drawn: set[str]) -> list[str]:
@@ -731,7 +493,8 @@ def stamp(elements: list[Element], document: Path) -> bytes:
     names |= {document.name, *targets(elements, document), *linked_files(elements)}
     packages = {path.name for folder in sys.path for path in Path(folder).glob("*.dist-info")}
     dot = shutil.which("dot", path=os.path.dirname(sys.executable)) or shutil.which("dot")
-    parts: list[Any] = [HERE.read_bytes(), sys.version, dot, sorted(packages)]
+    own = [path.read_bytes() for path in (HERE, HERE.with_name("tools") / "org.py")]
+    parts: list[Any] = [own, sys.version, dot, sorted(packages)]
     parts += [(name, read(root / name)) for name in sorted(names)]
     return hashlib.sha256(repr(parts).encode()).hexdigest().encode() + b"\n"
 
@@ -749,7 +512,7 @@ def tangle_command(document: Path) -> int:
 
 
 def detangle_command(document: Path) -> int:
-    from detangle import detangle
+    from tools.detangle import detangle
 
     elements = load(document)
     text, files, changes = detangle(elements, document)
@@ -825,7 +588,7 @@ def main() -> int:
         if given.verb == "detangle":
             return detangle_command(document)
         if given.verb == "exercise":
-            from exercise import exercise_command
+            from tools.exercise import exercise_command
 
             return exercise_command(document, given.number)
         if given.verb == "run":
@@ -833,10 +596,10 @@ def main() -> int:
         if given.verb == "check":
             return check_command(document)
         if given.verb == "html":
-            import page  # here, since only this needs Pygments
+            from tools import page  # here, since only this needs Pygments
 
             return page.page_command(document)
-        import fold  # here, since only copies need Jupytext
+        from tools import fold  # here, since only copies need Jupytext
 
         if given.verb == "fold":
             return fold.fold_command(document, given.copy)

@@ -26,7 +26,7 @@ def contenders(monkeypatch):
 
 
 def test_the_quick_bench_trains_and_prints_a_row_for_each_contender():
-    command = [sys.executable, ROOT / "benchmarks" / "bench.py", "--quick"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "bench.py"), "--quick"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     rows = [line.split("|") for line in result.stdout.splitlines() if line.startswith("| ")]

@@ -12,7 +12,7 @@ from test_emacs import EMACS, emacs, prepare
 from test_literate import HEAD, SAMPLE, SMALL, edit, files, line_of, literate_py
 
 import literate
-from detangle import detangle
+from tools.detangle import detangle
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.org"

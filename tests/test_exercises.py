@@ -11,7 +11,7 @@ import pytest
 from test_literate import HEAD, TOOL, edit, files, gone
 
 import literate
-from exercise import TOKEN, exercise_command, exercises, judge, template, with_answer
+from tools.exercise import TOKEN, exercise_command, exercises, judge, template, with_answer
 
 README = Path(literate.__file__).with_name("README.org")
 ELEMENTS = literate.load(README)

@@ -20,10 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import fold
 import literate
-import prose
-import weave
+from tools import fold, prose, weave
 
 TOOL = Path(literate.__file__)
 README = TOOL.with_name("README.org")

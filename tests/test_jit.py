@@ -318,7 +318,7 @@ def test_what_is_no_loss_or_no_parameter_is_refused():
     with pytest.raises(TypeError, match="the penalty must return one Value, not 0"):
         jit(lambda x: w * x, 1, [w], penalty=lambda: 0)
     with pytest.raises(TypeError, match="a parameter must be a Value without inputs, not 1.0"):
-        jit(lambda x: w * x, 1, [w, 1.0])
+        jit(lambda x: w * x, 1, [w, 1.0])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="a parameter must be a Value without inputs"):
         jit(lambda x: w * x, 1, [w * 2])
 
@@ -336,11 +336,11 @@ def test_rows_of_another_shape_are_refused_and_nothing_changes(language):
     ):
         with pytest.raises(ValueError, match=message):
             fast.train(rows, [1.0])
-    for rows in ([["a", 1.0]], [[None, 1.0]], [[1j, 1.0]], [[[1.0], 1.0]], ["ab"]):
+    for wrong in ([["a", 1.0]], [[None, 1.0]], [[1j, 1.0]], [[[1.0], 1.0]], ["ab"]):
         with pytest.raises(TypeError, match="number"):
-            fast.train(rows, [1.0])
+            fast.train(wrong, [1.0])
     with pytest.raises(TypeError, match="'0.1', which is of type str"):
-        fast.train([[1.0, 1.0]], ["0.1"])
+        fast.train([[1.0, 1.0]], ["0.1"])  # type: ignore[list-item]
     assert w.data == 2.0
 
 

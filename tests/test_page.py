@@ -17,7 +17,7 @@ import test_render
 from fresh import python
 
 import literate
-import page as page_module
+from tools import page as page_module
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.org"

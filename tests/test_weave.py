@@ -11,10 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import fold
 import literate
-import prose
-import weave
+from tools import fold, prose, weave
 
 README = Path(literate.__file__).with_name("README.org")
 TEXT = README.read_text("utf-8")

@@ -22,9 +22,9 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import literate
-import prose
 from literate import DocumentError
-from prose import Node, Piece
+from tools import prose
+from tools.prose import Node, Piece
 
 STORE = ".literate"  # the documents that copies were made from, by git's name of their content
 KEPT = 20

@@ -22,10 +22,9 @@ from pygments.lexers import TextLexer, get_lexer_by_name
 from pygments.util import ClassNotFound
 
 import literate
-import prose
-import weave
 from literate import DocumentError
-from prose import Node, Piece
+from tools import prose, weave
+from tools.prose import Node, Piece
 
 NAME = "micrograd.html"
 TYPES = {"svg": "svg+xml", "jpg": "jpeg"}

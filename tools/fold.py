@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import literate
-import prose
-import weave
 from literate import DocumentError
-from prose import Node, Piece
+from tools import prose, weave
+from tools.prose import Node, Piece
 
 
 @dataclass(frozen=True)
