@@ -50,7 +50,7 @@ help: ## this list
 	@echo "EMACS=/path/to/emacs chooses the Emacs that tangles."
 
 clean: ## remove .venv and every cache; committed files stay
-	rm -rf .venv .literate.stamp .literate .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .literate.stamp .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf build micrograd.egg-info __pycache__ tests/__pycache__
 
 # .venv keeps a copy of the requirements.txt that it was made from, put there last: it is made again when the two

@@ -188,15 +188,12 @@ def test_any_edit_arrives_and_all_else_keeps_its_bytes(data):
     assert renamed == [
         replace(key, text="") if key.kind == "heading" else key for key in keys(after)
     ]
-    old = {prose.key(p.node): p.org + p.result for p in prose.split(literate.parse(before))}
-    for piece in prose.split(literate.parse(result)):
-        if piece.node.kind != "heading" and prose.key(piece.node) in old:
-            same = [
-                p
-                for p in prose.split(literate.parse(before))
-                if prose.key(p.node) == prose.key(piece.node)
-            ]
-            assert piece.org in [p.org for p in same]
+    old, new = (prose.split(literate.parse(text)) for text in (before, result))
+    for piece in new:
+        key = prose.key(piece.node)
+        was, now = ([p for p in side if prose.key(p.node) == key] for side in (old, new))
+        if piece.node.kind != "heading" and was and len(now) <= len(was):
+            assert piece.org in [p.org for p in was]
 
 
 @MANY
@@ -365,7 +362,8 @@ def test_new_chapters_and_linked_headings_get_their_names(copy):
     text = fold_ok(
         copy,
         "The end.\n",
-        "## New, *here*\n\nSee [below](#part-of-it).\n\n### Part of it\n\n### Other\n\nThe end.\n",
+        "## New, *here*\n\nSee [below](#part-of-it).\n\n### Part of it\n\n### Other\n\n"
+        "The end.\n",
     )
     new = """* New, /here/
 :PROPERTIES:
