@@ -74,7 +74,7 @@ help: ## this list
 
 clean: ## remove .venv, micrograd.html and every cache; committed files stay
 	rm -rf .venv benchmarks/.venv .literate.stamp .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf build micrograd.egg-info micrograd.html __pycache__ tests/__pycache__ benchmarks/__pycache__
+	rm -rf build micrograd.egg-info micrograd.html __pycache__ tests/__pycache__ benchmarks/__pycache__ tools/__pycache__
 
 # .venv keeps a copy of the requirements.txt that it was made from, put there last: it is made again when the two
 # differ, or when an interruption left no copy. Content decides: a fresh clone has arbitrary file times.
