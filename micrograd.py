@@ -10,7 +10,7 @@ import sys
 import warnings
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count
+from itertools import chain, count
 from numbers import Real
 from types import ModuleType
 from typing import Any
@@ -756,6 +756,21 @@ def interpret(source: str) -> Callable[..., None]:
     return run
 
 
+def columns(rows: Any, ninputs: int, width: int) -> tuple[int, int, array]:
+    """The number of rows, of copies of the first to fill up width, and all, by column."""
+    rows = rows.tolist() if hasattr(rows, "tolist") else list(rows)
+    for i, row in enumerate(rows):
+        if not hasattr(row, "__len__") or len(row) != ninputs:
+            raise ValueError(f"jit: row {i} should be {ninputs} numbers, not {row!r:.60}")
+    if not rows:
+        raise ValueError("jit: there are no rows")
+    flat, data, pad = array("d", chain.from_iterable(rows)), array("d"), -len(rows) % width
+    for i in range(ninputs):
+        column = flat[i::ninputs]
+        data += column[:1] * pad + column
+    return len(rows), pad, data
+
+
 class Compiled:
     """The mean of a loss over rows of numbers, compiled together with its gradient, by jit().
 
@@ -782,19 +797,10 @@ class Compiled:
 
     def _steps(self, rows: Any, rates: array | None) -> tuple[array, array, array]:
         """The losses, the parameters and the last gradient of steps with rates, or of none."""
-        rows = rows.tolist() if hasattr(rows, "tolist") else list(rows)
-        for i, row in enumerate(rows):
-            if not hasattr(row, "__len__") or len(row) != self.ninputs:
-                wanted = f"{self.ninputs} numbers"
-                raise ValueError(f"jit: row {i} should be {wanted}, not {row!r:.60}")
-        if not rows:
-            raise ValueError("jit: there are no rows")
-        pad, data = -len(rows) % 8 if self.compiled else 0, array("d")
-        for column in zip(*rows, strict=True):
-            data.extend([*column[:1] * pad, *column])
+        count, pad, data = columns(rows, self.ninputs, 8 if self.compiled else 1)
         p = array("d", [p.data for p in self.parameters])
         total, losses = array("d", bytes(8 * len(p) + 8)), array("d", rates or [0.0])
-        self._run(len(rows), pad, len(losses), rates, data, p, total, losses)
+        self._run(count, pad, len(losses), rates, data, p, total, losses)
         return losses, p, total
 
     def backward(self, rows: Any) -> float:
