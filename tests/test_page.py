@@ -224,6 +224,23 @@ def test_the_page_is_written(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("caption", "alt"),
+    [
+        ("/A picture of/ ~a~.", "A picture of a."),
+        ("/A \"picture\",/\n/of/ ~a < b~: /here/.", 'A "picture", of a < b: here.'),
+        ("This is /no/ caption.", "a"),
+        ("...", "a"),
+    ],
+)
+def test_an_image_is_told_in_words_by_its_caption_or_else_by_its_name(tmp_path, caption, alt):
+    write_page(tmp_path, "/A picture of/ ~a~.", caption)
+    text = (tmp_path / "micrograd.html").read_text("utf-8")
+    (found,) = re.findall('<img alt="(.*?)"', text, re.DOTALL)
+    assert " ".join(html.unescape(found).split()) == alt
+    assert ("<figcaption>" in text) == (alt != "a")
+
+
+@pytest.mark.parametrize(
     ("line", "edit"),
     [
         (4, {"old": "#+RESULTS:\n: & True\n\n", "new": ""}),

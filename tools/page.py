@@ -59,6 +59,8 @@ def page(elements: list[literate.Element], document: Path) -> str:
         i += 1
         if '<p class="image"' in shown:
             if i < len(pieces) and is_caption(pieces[i].node):
+                alt = f'<img alt="{words(pieces[i].node)}"'
+                shown = alt.join(re.split('<img alt=".*?"', shown))
                 shown += f"<figcaption>{sentence(pieces[i].node)}</figcaption>\n"
                 i += 1
             shown = f"<figure>\n{shown}{folded}</figure>\n"
@@ -71,9 +73,9 @@ def page(elements: list[literate.Element], document: Path) -> str:
 
 
 def is_caption(node: Node) -> bool:
-    """Whether a paragraph is all in italics, but for code and what is between."""
-    kinds = [span.kind for span in node.spans if span.text.strip() or span.inside]
-    return node.kind == "para" and kinds[0] == "italic" and not {*kinds} - {"italic", "code"}
+    """Whether a paragraph is all in italics, but for code and the marks and spaces between."""
+    kinds = [span.kind for span in node.spans if re.search(r"\w", span.text) or span.inside]
+    return node.kind == "para" and kinds[:1] == ["italic"] and not {*kinds} - {"italic", "code"}
 
 
 def contents(heads: list[Node], anchors: dict[int, str]) -> str:
