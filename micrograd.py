@@ -386,7 +386,7 @@ class Neuron(Module):
         self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
         self.b = Value(random.uniform(-1, 1) if self.random_bias else 0.0)
         self.nonlin = nonlin if isinstance(nonlin, str) else bool(nonlin) and self.activation
-        known = [name for name in RULES if name.isidentifier()]
+        known = [name for name in RULES if name.isidentifier() and name != "sum"]
         if self.nonlin and self.nonlin not in known:
             raise ValueError(f"nonlin is True, False or one of {known}, not {nonlin!r}")
 
@@ -438,7 +438,7 @@ class MLP(Module):
 
     def __init__(self, nin: int, nouts: Sequence[int], **kwargs: Any):
         sizes, kinds = [nin, *nouts], [kwargs] * len(nouts)
-        if self.linear_output:
+        if self.linear_output and kinds:
             kinds[-1:] = [kwargs | {"nonlin": False}]
         self.layers = [self.layer(*sizes[i : i + 2], **kind) for i, kind in enumerate(kinds)]
 
@@ -946,7 +946,8 @@ def from_torch(sequential) -> MLP:
     """An MLP that computes what sequential, a torch.nn.Sequential, computes.
 
     Its modules are Linear with a bias, each followed by Tanh, ReLU, Sigmoid or no activation.
-    The parameters are copies, exact ones also of 16 or 32 bits; the MLP computes in 64. Raises
+    The parameters are copies, exact ones also of 16 or 32 bits; the MLP computes in 64. A Linear
+    that stands in two places becomes two, and hooks are left behind. Raises
     TypeError for anything but a Sequential; ValueError, which names the module, for any other;
     ModuleNotFoundError without PyTorch.
     """
