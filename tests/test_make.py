@@ -53,6 +53,7 @@ class Clone:
         self.folder.mkdir()
         for name in ["Makefile", "requirements.txt", "literate.py", "tangle.el"]:
             shutil.copy(ROOT / name, self.folder)
+        shutil.copytree(ROOT / "tools", self.folder / "tools")
         self.write("README.org", DOCUMENT)
         self.python()
         self.path = folder / "bin"
