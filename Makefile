@@ -19,7 +19,7 @@ plain = if [ -x $(python) ]; then $(python) literate.py $(1); \
 all: images ## what plain `make` does: set up, tangle, draw, refresh every result
 
 test: .ready ## set up, then run every test; ARGS="-k name" goes to pytest
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m pytest $(ARGS)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 # Emacs compares its version itself: one that is too old, or that gives no answer, counts as not installed.
 tangle: ## write micrograd.py: with Emacs where it is installed, else with literate.py

@@ -133,6 +133,9 @@ def main():
             write_checkpoint(given.checkpoint, network, losses, given.steps)
 
     meet(rank, world)
+    agreed = [losses]
+    distributed.broadcast_object_list(agreed)  # process 0's checkpoint counts
+    losses = agreed[0]
     train_together(network, points, labels, given.steps, losses, done)
     say(f"the same weights everywhere: {same_everywhere(network)}")
     distributed.destroy_process_group()

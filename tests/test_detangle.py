@@ -488,8 +488,9 @@ def test_a_program_edited_during_the_run_is_left_as_it_was_edited(tmp_path):
 
 def test_make_names_the_verb(two):
     shutil.copy(ROOT / "Makefile", two.parent)
-    for name in ("literate.py", "detangle.py", "tangle.el"):
+    for name in ("literate.py", "tangle.el"):
         shutil.copy(ROOT / name, two.parent)
+    shutil.copytree(ROOT / "tools", two.parent / "tools")
     edit(two, "return 2", "return 22")
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     command = ["make", "detangle"]

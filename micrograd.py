@@ -1,0 +1,972 @@
+"""micrograd: reverse-mode automatic differentiation and small neural networks.
+
+Tangled from README.org, which explains it. Edit that document; what you edit here comes into
+it by `make detangle`.
+"""
+
+import math
+import random
+import sys
+import warnings
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, count
+from numbers import Real
+from types import ModuleType
+from typing import Any
+
+
+# Chapter 1: What a derivative is
+def slopes(f: Callable[..., float], *inputs: float, h: float = 1e-6) -> tuple[float, ...]:
+    """Measured slopes of f at inputs, one for each input.
+
+    f takes as many floats as there are inputs and returns a float. Each slope is a central
+    difference, (f(x + h) - f(x - h)) / 2h, whose error shrinks with the square of h.
+    """
+
+    def moved(i: int, step: float) -> float:
+        return f(*(x + step if k == i else x for k, x in enumerate(inputs)))
+
+    return tuple((moved(i, h) - moved(i, -h)) / (2 * h) for i in range(len(inputs)))
+
+
+# Chapter 2: Rules
+
+# A rule takes an operator's inputs and returns its value, and a local derivative for each.
+
+
+def add(a, b):
+    return a + b, (1.0, 1.0)
+
+
+def sub(a, b):
+    return a - b, (1.0, -1.0)
+
+
+def mul(a, b):
+    return a * b, (b, a)
+
+
+def divide(a, b):
+    """a / b; for floats, x/0 is inf, -inf or nan, as in IEEE 754, and no exception."""
+    return a * math.copysign(math.inf, b) if isinstance(b, float) and b == 0 else a / b
+
+
+def div(a, b):
+    q = divide(a, b)
+    return q, (divide(1.0, b), divide(-q, b))
+
+
+def call(f, a):
+    """f(a), where f is a function of math such as exp, log, tanh or sin, and a is a float.
+
+    inf where exp overflows, -inf for log(0), nan where f is not defined. Anything but a float
+    is asked for its own method of that name: call(math.exp, a) is then a.exp().
+    """
+    if not isinstance(a, float):
+        return getattr(a, f.__name__)()
+    try:
+        return f(a)
+    except OverflowError:
+        return math.inf
+    except ValueError:
+        return -math.inf if a == 0 else math.nan
+
+
+def exp(a):
+    e = call(math.exp, a)
+    return e, (e,)
+
+
+def log(a):
+    return call(math.log, a), (divide(1.0, a),)
+
+
+def tanh(a):
+    t = call(math.tanh, a)
+    return t, (1 - t * t,)
+
+
+def sigmoid(a):
+    s = divide(1.0, 1 + call(math.exp, -a)) if isinstance(a, float) else a.sigmoid()
+    return s, (s * (1 - s),)
+
+
+def where(condition, yes, no):
+    """yes if the condition holds, else no; a condition with a where() of its own chooses."""
+    if hasattr(condition, "where"):
+        return condition.where(yes, no)
+    return yes if condition else no
+
+
+def relu(a):
+    return where(a < 0, 0.0, a), (where(a <= 0, False, 1.0),)
+
+
+def absolute(a):
+    return where(a <= 0, 0.0 - a, a), (where(a < 0, -1.0, where(a > 0, 1.0, 0.0)),)
+
+
+def raised(a, b):
+    """a ** b; for floats, inf where it overflows or divides by 0, nan where it is complex."""
+    if not (isinstance(a, float) and isinstance(b, float)):
+        return a**b
+    try:
+        return math.pow(a, b)
+    except (OverflowError, ValueError):
+        return math.nan if a < 0 and b % 1 else divide(1.0, math.pow(a, -b))
+
+
+def is_zero(a):
+    return (a <= 0) & (a >= 0)
+
+
+def power(a, b):
+    p = raised(a, b)
+    to_base = where(is_zero(b), False, b * raised(a, b - 1))
+    to_exponent = where(is_zero(a) & (b >= 0), 0.0, p * call(math.log, a))
+    return p, (to_base, to_exponent)
+
+
+RULES: dict[str, Callable[..., tuple]] = {"+": add, "-": sub, "*": mul, "/": div, "**": power}
+RULES |= {"exp": exp, "log": log, "tanh": tanh, "sigmoid": sigmoid, "relu": relu}
+RULES["abs"] = absolute
+
+
+# Chapter 3: A number that remembers
+def number(x: Any) -> float:
+    """x as a float. Raises TypeError unless it is one real number, NumPy's included."""
+    if isinstance(x, Real) or type(x).__name__ in ("bool", "bool_"):  # NumPy's is no Real
+        return float(x)
+    wrong = f"{x!r:.60}, which is of type {type(x).__name__}"
+    raise TypeError(f"a Value holds an int, float, bool or real NumPy scalar, not {wrong}")
+
+
+def apply(op: str, *inputs: Any) -> "Value":
+    """The Value of RULES[op] at inputs, which are Values or numbers."""
+    values = tuple([x if isinstance(x, Value) else Value(x) for x in inputs])
+    data, local = RULES[op](*[float(x.data) for x in values])
+    return Value(data, values, op, "", local)
+
+
+def infix(op: str) -> tuple[Callable[[Any, Any], "Value"], Callable[[Any, Any], "Value"]]:
+    """The two methods of an infix operator: for `a op b` and, reflected, for `b op a`."""
+
+    def forward(a, b):
+        b = b if isinstance(b, Value) else Value(b)
+        data, local = RULES[op](float(a.data), float(b.data))
+        return Value(data, (a, b), op, "", local)
+
+    return forward, lambda a, b: apply(op, b, a)
+
+
+class Value:
+    """A number that remembers how it was computed, and can be differentiated.
+
+    data: the number, a float. grad: after backward(), the derivative with respect to this
+    Value. label: a name, for drawings. _prev: the Values it was computed from, in order.
+    _op: the operator that did it, a key of RULES.
+
+    + - * / ** take Values and numbers on either side, and every other rule is a method:
+    exp(), log(), tanh(), sigmoid(), relu(), abs(). Values and gradients are those of PyTorch's
+    float64 scalars up to rounding, inf and nan included; only the gradients of x / b and of
+    log(b) overflow early, where |b| < 5.6e-309. Raises TypeError for all but one real number.
+    """
+
+    __slots__ = ("data", "grad", "label", "_prev", "_op", "_local", "__weakref__")
+
+    def __init__(self, data: Any, _children=(), _op: str = "", label: str = "", _local=()):
+        self.data: float = data if type(data) is float else number(data)
+        self.grad: float = 0.0
+        self.label, self._op = label, _op
+        self._prev: tuple[Value, ...] = tuple(_children)
+        self._local = _local or (RULES[_op](*map(float, _children))[1] if _children else ())
+
+    __add__, __radd__ = infix("+")
+    __sub__, __rsub__ = infix("-")
+    __mul__, __rmul__ = infix("*")
+    __truediv__, __rtruediv__ = infix("/")
+    __pow__, __rpow__ = infix("**")
+    __lt__, __gt__ = (lambda a, b: a.data < b), (lambda a, b: a.data > b)
+    __le__, __ge__ = (lambda a, b: a.data <= b), (lambda a, b: a.data >= b)
+    __neg__, __abs__ = (lambda a: -1 * a), (lambda a: apply("abs", a))
+
+    def __getattr__(self, name: str) -> Callable[..., "Value"]:
+        if name in RULES:
+            return lambda *others: apply(name, self, *others)
+        raise AttributeError(f"a Value has no {name!r}, and RULES has no rule of that name")
+
+    def backward(self) -> None:
+        """Add the derivative of self with respect to v to v.grad, for each Value v behind it.
+
+        As in PyTorch, gradients of leaves add up over calls: set them to 0 in between.
+        """
+        backpropagate(self)
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data, spec) if spec else repr(self)
+
+    def __repr__(self) -> str:
+        return f"Value(data={self.data}, grad={self.grad})"
+
+    def _repr_svg_(self) -> str | None:
+        return notebook_svg(self)
+
+
+def topological_order(root: Value) -> list[Value]:
+    """All Values behind root, each once, inputs before what is made from them; root is last.
+
+    A depth-first walk with a stack of its own: Python's ends at a depth of a thousand.
+    """
+    order: dict[Value, None] = {}  # a dict keeps its keys in the order in which they came
+    stack = [(root, iter(root._prev))]
+    while stack:
+        v, inputs = stack[-1]
+        for child in inputs:
+            if child not in order:
+                stack.append((child, iter(child._prev)))
+                break
+        else:  # none is missing
+            order[v] = None
+            stack.pop()
+    return list(order)
+
+
+def trace(root: Value) -> tuple[list[Value], list[tuple[Value, Value]]]:
+    """The graph behind root: its nodes in topological order, and its edges (input, result).
+
+    An input that is used twice, as in x * x, has two edges.
+    """
+    nodes = topological_order(root)
+    return nodes, [(child, v) for v in nodes for child in v._prev]
+
+
+ESCAPES = {ord(ch): "\\" + ch for ch in '\\|{}<>" '} | {ord("&"): "&amp;", ord("\n"): "\\n"}
+
+
+def short(x: float) -> str:
+    """x for a drawing: four decimals, or a power of ten where those would not do."""
+    return f"{x:.4f}" if x == 0 or 1e-3 <= abs(x) < 1e7 or not math.isfinite(x) else f"{x:.3e}"
+
+
+def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int = 1000):
+    """A graphviz.Digraph of the graph behind root: label, data and grad of each Value.
+
+    rankdir: "LR" draws left to right, "TB" top to bottom. Raises ValueError if the graph has
+    more than limit nodes: laying out a large graph takes very long, and no one can read it.
+    """
+    import graphviz
+
+    nodes, edges = trace(root)
+    if len(nodes) > limit:
+        raise ValueError(
+            f"draw_dot: the graph has {len(nodes)} nodes, more than the limit of {limit}; "
+            f"draw a part of it (call draw_dot on an earlier Value), or pass a higher limit"
+        )
+    dot = graphviz.Digraph(
+        format=format,
+        graph_attr=dict(rankdir=rankdir, ranksep="0.15", nodesep="0.12", bgcolor="white"),
+        node_attr=dict(fontname="Courier", fontsize="9", height="0.1", margin="0.08,0.02"),
+        edge_attr=dict(arrowsize="0.6"),
+    )
+    name = {v: str(i) for i, v in enumerate(nodes)}
+    for v in nodes:
+        label = str(v.label).translate(ESCAPES)
+        rows = [label] * (label != "") + [f"data {short(v.data)}", f"grad {short(v.grad)}"]
+        record = "|".join(rows)
+        dot.node(name[v], record if rankdir == "LR" else f"{{{record}}}", shape="record")
+        if v._op:
+            dot.node(name[v] + "op", v._op, style="filled", fillcolor="#e8eefc", width="0.4")
+            dot.edge(name[v] + "op", name[v])
+    for child, v in edges:
+        dot.edge(name[child], name[v] + "op")
+    return dot
+
+
+def notebook_svg(root: Value) -> str | None:
+    """The drawing of root for a notebook, or None, so that its text is shown instead."""
+    try:
+        return draw_dot(root, limit=200).pipe(encoding="utf-8")
+    except Exception:  # no graphviz, no dot, too large: no reason to show nothing
+        return None
+
+
+# Chapter 4: Backpropagation
+def backpropagate(root: Value) -> None:
+    """Fill in v.grad for every Value v behind root: backward()'s work."""
+    order = topological_order(root)
+    for v in order:
+        if v._prev:
+            v.grad = 0.0
+    root.grad += 1.0
+    for v in reversed(order):
+        for child, slope in zip(v._prev, v._local, strict=True):
+            if slope is not False:
+                child.grad += slope * v.grad
+
+
+def gradcheck(f: Callable, inputs: Sequence[Any], eps=1e-6, atol=1e-5, rtol=1e-3) -> bool:
+    """True if backward() through f agrees with slopes measured at inputs, which are numbers.
+
+    f takes as many Values as there are inputs and returns a Value. eps is the step; a gradient
+    g agrees with a measured slope s if |g - s| <= atol + rtol |s|. Raises ValueError if one
+    does not. The defaults are those of torch.autograd.gradcheck. As backward() does, it adds to
+    the gradients of other leaves that f uses.
+    """
+    leaves = [Value(x) for x in inputs]
+    f(*leaves).backward()
+    measured = slopes(lambda *xs: f(*map(Value, xs)).data, *[x.data for x in leaves], h=eps)
+    for i, (x, slope) in enumerate(zip(leaves, measured, strict=True)):
+        if not abs(x.grad - slope) <= atol + rtol * abs(slope):
+            both = f"backward() says {x.grad}, the measured slope is {slope}"
+            raise ValueError(f"gradcheck: for input {i}, {x.data}, {both}")
+    return True
+
+
+# Chapter 6: The same in PyTorch
+def grad(output: Value, inputs: Sequence[Value]) -> tuple[Value, ...]:
+    """The derivatives of output with respect to each of inputs, as Values.
+
+    They can be differentiated again, to any order (torch.autograd.grad with create_graph=True).
+    No Value's grad is changed. Raises RuntimeError if the data of a Value was changed after
+    output was computed.
+    """
+    share = {output: Value(1.0)}
+    for v in reversed(topological_order(output)):
+        if v._prev and v in share:
+            value, local = RULES[v._op](*v._prev)
+            if str([*map(float, (value, *local))]) != str([*map(float, (v.data, *v._local))]):
+                raise RuntimeError(f"grad: what {v} was computed from has since been changed")
+            for child, slope in zip(v._prev, local, strict=True):
+                if slope is not False:
+                    part = share[v] * slope
+                    share[child] = share[child] + part if child in share else part
+    return tuple(share.get(x, Value(0.0)) for x in inputs)
+
+
+# Chapter 7: Networks
+class Module:
+    """Anything with parameters: a neuron, a layer, a network."""
+
+    def parameters(self) -> list[Value]:
+        """The Values that training changes, in an order that is always the same."""
+        return []
+
+    def zero_grad(self) -> None:
+        """Set the gradient of every parameter to 0."""
+        for p in self.parameters():
+            p.grad = 0.0
+
+
+def total(*terms):
+    value = 0.0
+    for x in terms:
+        value = value + x
+    return value, (1.0,) * len(terms)
+
+
+RULES["sum"] = total
+
+
+class Neuron(Module):
+    """nonlin(w1 x1 + w2 x2 + ... + b): from nin inputs to one Value.
+
+    nin: the number of inputs. nonlin: the name of a rule of one number, False for none, True
+    for the class's own, activation. The weights w are drawn by random.uniform(-1, 1), then the
+    bias b, if random_bias says so; otherwise it starts at 0. Raises ValueError for an unknown
+    rule, and when called with a number of inputs (Values or numbers) other than nin.
+    """
+
+    activation, random_bias = "tanh", True
+
+    def __init__(self, nin: int, nonlin: bool | str = True):
+        self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
+        self.b = Value(random.uniform(-1, 1) if self.random_bias else 0.0)
+        self.nonlin = nonlin if isinstance(nonlin, str) else bool(nonlin) and self.activation
+        known = [name for name in RULES if name.isidentifier() and name != "sum"]
+        if self.nonlin and self.nonlin not in known:
+            raise ValueError(f"nonlin is True, False or one of {known}, not {nonlin!r}")
+
+    def __call__(self, x: Any) -> Value:
+        x = list(x) if hasattr(x, "__iter__") else [x]
+        if len(x) != len(self.w):
+            raise ValueError(f"this neuron has {len(self.w)} inputs, and was given {len(x)}")
+        act = apply("sum", self.b, *[wi * xi for wi, xi in zip(self.w, x, strict=True)])
+        return apply(self.nonlin, act) if self.nonlin else act
+
+    def parameters(self) -> list[Value]:
+        return [*self.w, self.b]
+
+    def __repr__(self) -> str:
+        kind = {"relu": "ReLU", False: "Linear"}.get(self.nonlin, str(self.nonlin).capitalize())
+        return f"{kind}Neuron({len(self.w)})"
+
+
+class Layer(Module):
+    """nout neurons side by side: nin inputs to a list of nout Values, or to one bare Value.
+
+    kwargs go to each neuron, such as nonlin="relu".
+    """
+
+    neuron = Neuron
+
+    def __init__(self, nin: int, nout: int, **kwargs: Any):
+        self.neurons = [self.neuron(nin, **kwargs) for _ in range(nout)]
+
+    def __call__(self, x: Any) -> Any:
+        x = list(x) if hasattr(x, "__iter__") else [x]
+        out = [n(x) for n in self.neurons]
+        return out[0] if len(out) == 1 else out
+
+    def parameters(self) -> list[Value]:
+        return [p for n in self.neurons for p in n.parameters()]
+
+    def __repr__(self) -> str:
+        return f"Layer of [{', '.join(map(str, self.neurons))}]"
+
+
+class MLP(Module):
+    """Layers in a row: nin inputs, then layers of nouts[0], nouts[1], ... neurons.
+
+    kwargs go to each neuron. With linear_output, the last layer has no activation.
+    """
+
+    layer, linear_output = Layer, False
+
+    def __init__(self, nin: int, nouts: Sequence[int], **kwargs: Any):
+        sizes, kinds = [nin, *nouts], [kwargs] * len(nouts)
+        if self.linear_output and kinds:
+            kinds[-1:] = [kwargs | {"nonlin": False}]
+        self.layers = [self.layer(*sizes[i : i + 2], **kind) for i, kind in enumerate(kinds)]
+
+    def __call__(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def parameters(self) -> list[Value]:
+        return [p for layer in self.layers for p in layer.parameters()]
+
+    def __repr__(self) -> str:
+        return f"MLP of [{', '.join(map(str, self.layers))}]"
+
+
+def draw_network(model: MLP, format: str = "svg"):
+    """A graphviz.Digraph of model, folded: a circle for each neuron, an edge for each weight.
+
+    Blue edges are positive weights, red ones negative; the wider, the larger. A neuron's
+    activation stands in its circle. Raises ValueError if there are no weights, or more than
+    1000.
+    """
+    import graphviz
+
+    weights = sum(len(n.w) for layer in model.layers for n in layer.neurons)
+    if not 0 < weights <= 1000:
+        raise ValueError(f"draw_network: {weights} weights, where 1 to 1000 can be drawn")
+    dot = graphviz.Digraph(
+        format=format,
+        graph_attr=dict(rankdir="LR", ranksep="1.2", nodesep="0.1", splines="line"),
+        node_attr=dict(fontname="Courier", fontsize="9", shape="circle", width="0.45"),
+        edge_attr=dict(arrowhead="none"),
+    )
+    below = [f"x{i + 1}" for i in range(len(model.layers[0].neurons[0].w))]
+    for depth, layer in enumerate(model.layers):
+        above = [f"{depth}.{i}" for i in range(len(layer.neurons))]
+        for name, neuron in zip(above, layer.neurons, strict=True):
+            dot.node(name, neuron.nonlin or "+", style="filled", fillcolor="#e8eefc")
+            for source, w in zip(below, neuron.w, strict=True):
+                color = "#1f77b4" if w.data > 0 else "#d62728"
+                width = min(0.3 + 2 * abs(w.data), 9)
+                dot.edge(source, name, color=color, penwidth=f"{width:.2f}")
+        below = above
+    return dot
+
+
+# Chapter 9: The moons
+nn = ModuleType(f"{__name__}.nn", "Networks of ReLU neurons with a linear output, biases at 0.")
+engine = ModuleType(f"{__name__}.engine", "Value, under the name that it has elsewhere.")
+relu_neuron = type("Neuron", (Neuron,), {"activation": "relu", "random_bias": False})
+relu_layer = type("Layer", (Layer,), {"neuron": relu_neuron})
+relu_mlp = type("MLP", (MLP,), {"layer": relu_layer, "linear_output": True})
+for cls in (relu_neuron, relu_layer, relu_mlp):
+    cls.__module__ = nn.__name__
+vars(nn).update(Module=Module, Neuron=relu_neuron, Layer=relu_layer, MLP=relu_mlp, Value=Value)
+vars(engine).update(Value=Value)
+sys.modules |= {nn.__name__: nn, engine.__name__: engine}
+
+
+# Chapter 10: Speed
+class Symbol:
+    """A number or a condition that is not computed yet: operators on it write a program.
+
+    text: its name. program: the list of Symbols, in order, that it is part of. op, args: what
+    computes it from what; empty for an input and for a parameter.
+    """
+
+    def __init__(self, text: str, program: list, op: str = "", args: tuple = ()):
+        self.text, self.program, self.op, self.args = text, program, op, args
+
+    def __getattr__(self, name: str) -> Callable:
+        if name not in FUNCTIONS:
+            raise AttributeError(f"{name} is not one of {', '.join(FUNCTIONS)}")
+        return lambda *others: write(name, self, *others)
+
+    def __bool__(self, *_) -> bool:
+        raise TypeError("what is not computed yet can't decide an if, nor be compared by ==")
+
+    __eq__ = __bool__
+    __neg__, __abs__ = (lambda a: -1 * a), (lambda a: absolute(a)[0])
+
+
+FUNCTIONS = "where exp log tanh sigmoid acos acosh asin asinh atan atanh cos cosh erf".split()
+FUNCTIONS += "erfc expm1 fabs log10 log1p log2 sin sinh sqrt tan".split()
+
+
+def write(op: str, *args: Any) -> Any:
+    """A new Symbol for op at args, which are Symbols, numbers and bools, or one of args."""
+    args = tuple([x if isinstance(x, Symbol | bool) else number(x) for x in args])
+    for x, other in zip(args, args[::-1], strict=True):
+        if op == "&" and isinstance(x, bool):
+            return other if x else False
+        if op == "*" and not isinstance(x, Symbol) and x == 1:
+            return other
+    if op == "**" and not isinstance(args[1], Symbol) and args[1] in (1, 2):
+        return args[0] if args[1] == 1 else args[0] * args[0]
+    program = next(x.program for x in args if isinstance(x, Symbol))
+    program.append(Symbol(f"v{len(program)}", program, op, args))
+    return program[-1]
+
+
+INFIX = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "and": "&"}
+for _name, _op in (INFIX | {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}).items():
+    setattr(Symbol, f"__{_name}__", lambda a, b, op=_op: write(op, a, b))
+    setattr(Symbol, f"__r{_name}__", lambda a, b, op=_op: write(op, b, a))
+
+
+def record(f: Callable, inputs: list[Value], known: dict[Value, Symbol], what: str) -> Value:
+    """The graph of f at inputs. known: Symbols for the leaves that are no constants.
+
+    Raises TypeError if f returns no Value, ValueError if its graph depends on the inputs' data.
+    """
+    graphs = []
+    for sign in (1, -1):
+        for i, x in enumerate(inputs):
+            x.data = sign * (-1) ** i * (1 + i / len(inputs))
+        root = f(*inputs)
+        if not isinstance(root, Value):
+            raise TypeError(f"jit: {what} must return one Value, not {root!r:.60}")
+        place = {v: i for i, v in enumerate(topological_order(root))}
+        leaves = [known[v].text if v in known else v.data for v in place if not v._prev]
+        graphs.append(repr(([(v._op, [place[c] for c in v._prev]) for v in place], leaves)))
+    if graphs[0] != graphs[1]:
+        wrong = "depends on the numbers in it (by an if, a max or a float() of a Value?)"
+        raise ValueError(f"jit: what {what} does {wrong}; use relu, or where() in a rule")
+    return root
+
+
+def gated(slope: Any) -> bool:
+    """Whether slope is False, a shut gate, or may turn out to be."""
+    choice = isinstance(slope, Symbol) and slope.op == "where"
+    return slope is False or choice and any(map(gated, slope.args[1:]))
+
+
+def passed(slope: Any, gradient: Any) -> Any:
+    """What comes through of a gradient: slope * gradient, or 0 where slope is False."""
+    if not gated(slope):
+        return slope * gradient
+    if slope is False:
+        return 0.0
+    condition, yes, no = slope.args
+    return condition.where(passed(yes, gradient), passed(no, gradient))
+
+
+def differentiate(f: Callable, ninputs: int, parameters: list, out: str, what: str) -> list:
+    """The program for f, which takes ninputs Values, and for its derivatives.
+
+    It adds to the array out: at place i, the derivative with respect to parameters[i], and
+    after these the value of f.
+    """
+    program: list[Symbol] = []
+    inputs = [Value(0.0) for _ in range(ninputs)]
+    place = {p: i for i, p in enumerate(parameters)}
+    known: dict[Value, Any] = {v: Symbol(f"x[{i}]", program) for i, v in enumerate(inputs)}
+    known |= {v: Symbol(f"p[{i}]", program) for v, i in place.items()}
+    root = record(f, inputs, known, what)
+    order, share, local, moving = topological_order(root), {root: 1.0}, {}, set(parameters)
+    for v in order:
+        try:
+            if v._prev:
+                known[v], slopes = RULES[v._op](*[known[child] for child in v._prev])
+                local[v] = [*zip(v._prev, slopes, strict=True)]
+        except Exception as error:
+            raise TypeError(f"jit: the rule {v._op!r} can't be compiled: {error}") from error
+        known.setdefault(v, v.data)
+        if not moving.isdisjoint(v._prev):
+            moving.add(v)
+    program.append(Symbol(f"{out}[{len(place)}]", program, "+=", (known[root],)))
+    for v in reversed(order):
+        if v in place:
+            program.append(Symbol(f"{out}[{place[v]}]", program, "+=", (share.get(v, 0.0),)))
+        for child, slope in local.get(v, ()):
+            if child in moving and slope is not False:
+                part = passed(slope, share.get(v, 0.0))
+                share[child] = share[child] + part if child in share else part
+    return program
+
+
+FORMS = {name: (f"call(math.{name}, {{}})", f"V_{name}({{}})") for name in FUNCTIONS}
+FORMS["/"], FORMS["**"] = ("divide({}, {})", "{} / {}"), ("raised({}, {})", "V_pow({}, {})")
+FORMS["where"] = ("{1} if {0} else {2}", "V_where({}, {}, {})")
+FORMS["sigmoid"] = ("sigmoid({})[0]", "V_sigmoid({})")
+
+
+def operand(x: Any, c: bool) -> str:
+    """x as an operand in Python or, if c, in C: a Symbol, or a number."""
+    text = x.text if isinstance(x, Symbol) else repr(float(x))
+    text = text.replace("inf", "INFINITY").replace("nan", "NAN")
+    return f"all({text})" if c and text[0] not in "vx" else text
+
+
+def function(name: str, program: list[Symbol], c: bool) -> str:
+    """program as a function in Python or, if c, in C, without the statements nobody needs."""
+    used: set[int] = set()
+    for s in reversed(program):
+        if s.op == "+=" or id(s) in used:
+            used |= {id(s), *map(id, s.args)}
+    lines, numbers = [f"FUNCTION {name}(void) {{" if c else f"def {name}():"], count()
+    for s in [s for s in program if id(s) in used]:
+        form = FORMS.get(s.op, (f"{{}} {s.op} {{}}",) * 2)[c] if s.op != "+=" else "{}"
+        value = form.format(*[operand(x, c) for x in s.args])
+        if s.op != "+=":
+            s.text = f"v{next(numbers)}"
+        target = f"{s.text} += " if s.op == "+=" else "let " * c + f"{s.text} = "
+        lines.append(f"    {target}{value}" + ";" * c)
+    return "\n".join([*lines, "}" * c, ""])
+
+
+HEAD = r"""
+#include <math.h>
+#include <string.h>
+#define W 8
+#define LANES for (int j = 0; j < W; j++)
+#define FUNCTION static __attribute__((noinline)) void
+#define let const __auto_type
+typedef double V __attribute__((vector_size(8 * W)));
+typedef double Half __attribute__((vector_size(4 * W)));
+typedef double Quarter __attribute__((vector_size(2 * W)));
+typedef double Unaligned __attribute__((vector_size(8 * W), aligned(8)));
+typedef long long M __attribute__((vector_size(8 * W)));
+static inline V all(double a) { return a - (V){0}; }
+#define V_where(c, a, b) (V)(((M)(c) & (M)(a)) | (~(M)(c) & (M)(b)))
+static inline V V_pow(V a, V b) { LANES a[j] = pow(a[j], b[j]); return a; }
+static inline double sigmoid(double a) { return 1 / (1 + exp(-a)); }
+#define BY_LANE(f) static inline V V_##f(V a) { LANES a[j] = f(a[j]); return a; }
+static double *p;
+static V x[INPUTS], s[P + 1], g[P + 1];
+"""
+HEAD += "".join(f"BY_LANE({name})\n" for name in FUNCTIONS[1:])
+
+
+LOOPS = r"""
+void run(long rows, long pad, long steps, const double *rates, const double *data,
+         double *parameters, double *total, double *losses) {
+    V lane;
+    LANES lane[j] = j;
+    const M real = lane >= (double)pad;
+    p = parameters;
+    for (long k = 0; k < steps; k++) {
+        memset(s, 0, sizeof s);
+        memset(g, 0, sizeof g);
+        once();
+        for (long n = 0; n < rows + pad; n += W) {
+            for (int i = 0; i < INPUTS; i++)
+                x[i] = *(const Unaligned *)(data + i * (rows + pad) + n);
+            each();
+            if (n == 0 && pad)
+                for (int i = 0; i <= P; i++) g[i] = (V)((M)g[i] & real);
+        }
+        for (int i = 0; i <= P; i++) {
+            const Half h = ((Half *)(g + i))[0] + ((Half *)(g + i))[1];
+            const Quarter q = ((Quarter *)&h)[0] + ((Quarter *)&h)[1];
+            total[i] = (q[0] + q[1]) * (1.0 / rows) + s[i][0];
+        }
+        losses[k] = total[P];
+        for (int i = 0; rates && i < P; i++) p[i] -= rates[k] * total[i];
+    }
+}
+"""
+
+
+def build(source: str) -> Callable[..., None]:
+    """run() of a C program. Raises OSError if there is no compiler, or if it fails.
+
+    The compiler is $CC, or else the first of cc, gcc and clang that is installed.
+    """
+    import ctypes
+    import os
+    import shlex
+    import shutil
+    import subprocess
+    import tempfile
+
+    found = [name for name in ("cc", "gcc", "clang") if shutil.which(name)]
+    compiler = shlex.split(os.environ.get("CC", "")) or found[:1]
+    if not compiler:
+        raise OSError("there is no C compiler (cc, gcc or clang)")
+    flags = "-O2 -ffp-contract=off -w -shared -fPIC -x c - -lm -o".split()
+    with tempfile.TemporaryDirectory(prefix="jit-", ignore_cleanup_errors=True) as folder:
+        library = os.path.join(folder, "program.so")
+        for machine in ("-march=native", "-mcpu=native", "-O2"):
+            command = [*compiler, machine, *flags, library]
+            done = subprocess.run(command, input=source.encode(), capture_output=True)
+            if done.returncode == 0:
+                run = ctypes.PyDLL(library).run
+                run.argtypes = [ctypes.c_long] * 3 + [ctypes.c_void_p] * 5
+                return lambda *args: run(*map(address, args))
+    wrong = done.stderr.decode(errors="replace").splitlines()[:5]
+    raise OSError("\n".join([f"{compiler[0]} failed:", *wrong]))
+
+
+def address(x: Any) -> Any:
+    """x as C gets it: of an array, where its numbers are."""
+    return x.buffer_info()[0] if isinstance(x, array) else x
+
+
+def interpret(source: str) -> Callable[..., None]:
+    """run(), as C has it, for a program in Python."""
+    space = {"INFINITY": math.inf, "NAN": math.nan} | globals()
+    exec(source, space)
+
+    def run(rows, _, steps, rates, data, p, total, losses):
+        space["p"] = p
+        for k in range(steps):
+            space["s"], space["g"] = s, g = [[0.0] * len(total) for _ in "sg"]
+            space["once"]()
+            for n in range(rows):
+                space["x"] = data[n::rows]
+                space["each"]()
+            total[:] = array("d", [a * (1.0 / rows) + b for a, b in zip(g, s, strict=True)])
+            losses[k] = total[-1]
+            for i in range(len(p) if rates else 0):
+                p[i] -= rates[k] * total[i]
+
+    return run
+
+
+def columns(rows: Any, ninputs: int, width: int) -> tuple[int, int, array]:
+    """The number of rows, of copies of the first to fill up width, and all, by column."""
+    rows = rows.tolist() if hasattr(rows, "tolist") else list(rows)
+    for i, row in enumerate(rows):
+        if not hasattr(row, "__len__") or len(row) != ninputs:
+            raise ValueError(f"jit: row {i} should be {ninputs} numbers, not {row!r:.60}")
+    if not rows:
+        raise ValueError("jit: there are no rows")
+    flat, data, pad = array("d", chain.from_iterable(rows)), array("d"), -len(rows) % width
+    for i in range(ninputs):
+        column = flat[i::ninputs]
+        data += column[:1] * pad + column
+    return len(rows), pad, data
+
+
+class Compiled:
+    """The mean of a loss over rows of numbers, compiled together with its gradient, by jit().
+
+    source: the program. compiled: False if Python runs it, for want of a C compiler.
+    """
+
+    def __init__(self, ninputs: int, parameters: list[Value], each: list, once: list):
+        self.ninputs, self.parameters, self.compiled = ninputs, parameters, True
+        sizes = f"#define P {len(parameters)}\n#define INPUTS {ninputs}"
+        text = function("once", once, True) + "\n" + function("each", each, True)
+        self.source = sizes + HEAD + text + LOOPS
+        try:
+            self._run = build(self.source)
+        except OSError as error:
+            hint = "install gcc or clang (apt-get install gcc; on macOS xcode-select --install)"
+            message = f"jit: {error}\nPython runs the program instead, slowly; {hint}"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            text = function("once", once, False) + "\n" + function("each", each, False)
+            self.source, self.compiled = text, False
+            self._run = interpret(self.source)
+
+    def __reduce__(self):
+        raise TypeError("jit: a compiled loss can't be copied or pickled; copy the model")
+
+    def _steps(self, rows: Any, rates: array | None) -> tuple[array, array, array]:
+        """The losses, the parameters and the last gradient of steps with rates, or of none."""
+        count, pad, data = columns(rows, self.ninputs, 8 if self.compiled else 1)
+        p = array("d", [p.data for p in self.parameters])
+        total, losses = array("d", bytes(8 * len(p) + 8)), array("d", rates or [0.0])
+        self._run(count, pad, len(losses), rates, data, p, total, losses)
+        return losses, p, total
+
+    def backward(self, rows: Any) -> float:
+        """The mean loss over rows, plus the penalty. Its gradient is added to p.grad.
+
+        rows: ninputs numbers for each example, in lists or a NumPy array. Raises ValueError if
+        there are none or their lengths are wrong, TypeError for what is not a number.
+        """
+        losses, _, total = self._steps(rows, None)
+        for p, derivative in zip(self.parameters, total, strict=False):
+            p.grad += derivative
+        return losses[0]
+
+    def train(self, rows: Any, steps: Iterable[float]) -> list[float]:
+        """Gradient descent: for each of steps, a step size, p.data -= step * derivative.
+
+        Returns the loss before each step. p.grad stays as it is. rows: as for backward().
+        """
+        rates = array("d", [number(step) for step in steps])
+        losses, data, _ = self._steps(rows, rates) if rates else ([], [], [])
+        for p, x in zip(self.parameters, data, strict=False):
+            p.data = x
+        return list(losses)
+
+
+def jit(loss: Callable, ninputs: int, parameters: Iterable[Value], penalty=None) -> Compiled:
+    """The Compiled mean of loss over any number of examples, plus penalty.
+
+    loss: takes ninputs Values, the numbers of one example, and returns a Value. It must do the
+    same to all. parameters: the leaves that training changes; other leaves are constants, with
+    the data they have now. penalty: None, or a function that takes nothing, and returns a Value
+    made from parameters alone. Raises TypeError or ValueError for what can't be compiled.
+    """
+    leaves = [*dict.fromkeys(parameters)]
+    for p in leaves:
+        if not isinstance(p, Value) or p._prev:
+            raise TypeError(f"jit: a parameter must be a Value without inputs, not {p!r:.60}")
+    each = differentiate(loss, ninputs, leaves, "g", "the loss")
+    once = differentiate(penalty or (lambda: Value(0.0)), 0, leaves, "s", "the penalty")
+    if (size := max(len(each), len(once))) > LARGEST:
+        wrong = f"a program of {size} statements, where {LARGEST} compile in reasonable time"
+        raise ValueError(f"jit: {wrong}; take a smaller network, or PyTorch")
+    return Compiled(ninputs, leaves, each, once)
+
+
+LARGEST = 50_000  # about a minute
+
+
+# Chapter 11: Beyond one machine
+def expect(part: Any, kind: type, where: str) -> None:
+    """Raise TypeError unless part computes as kind does, which is Neuron, Layer or MLP."""
+    if not isinstance(part, kind) or type(part).__call__ is not kind.__call__:
+        given = f"{where} is of type {type(part).__name__}"
+        raise TypeError(f"{given}, which does not compute as micrograd's {kind.__name__} does")
+
+
+def check_neuron(n: Neuron, where: str, width: int, nonlin: Any, used: set[Value]) -> None:
+    """Raise TypeError or ValueError unless n is a row of a layer with width inputs."""
+    expect(n, Neuron, where)
+    if n.nonlin != nonlin:
+        both = f"its activation is {n.nonlin or 'none'}, that of neuron 0 is {nonlin or 'none'}"
+        raise ValueError(f"{where}: {both}")
+    if len(n.w) != width:
+        raise ValueError(f"{where}: it has {len(n.w)} weights, for {width} inputs")
+    for p in (*n.w, n.b):
+        if p in used:
+            raise ValueError(f"{where}: one of its parameters is used in two places")
+        used.add(p)
+
+
+def matrices(model: MLP) -> Iterator[tuple[list[list[float]], list[float], Any]]:
+    """For each layer: its weights, a row for each neuron; its biases; its activation's name.
+
+    Raises TypeError or ValueError, which names the part, for a model that is no MLP or computes
+    in another way, for a layer without neurons or with neurons that differ in their activation
+    or number of inputs, and for a parameter that is used in two places.
+    """
+    expect(model, MLP, "the model")
+    used: set[Value] = set()
+    width = None
+    for i, layer in enumerate(model.layers):
+        expect(layer, Layer, f"layer {i}")
+        if not layer.neurons:
+            raise ValueError(f"layer {i} has no neurons")
+        width = len(layer.neurons[0].w) if width is None else width
+        nonlin = layer.neurons[0].nonlin
+        for k, n in enumerate(layer.neurons):
+            check_neuron(n, f"layer {i}, neuron {k}", width, nonlin, used)
+        weights = [[float(w) for w in n.w] for n in layer.neurons]
+        yield weights, [float(n.b) for n in layer.neurons], nonlin
+        width = len(layer.neurons)
+
+
+MODULES = {tanh: "Tanh", relu: "ReLU", sigmoid: "Sigmoid"}  # rules that torch.nn has, too
+
+
+def pytorch() -> Any:
+    """The module torch. Raises ModuleNotFoundError, with what to do, if it is not installed."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        missing = "this needs PyTorch, which is not installed: pip install torch"
+        raise ModuleNotFoundError(missing, name="torch") from error
+    return torch
+
+
+def to_torch(model: MLP):
+    """A torch.nn.Sequential in float64 that computes what model computes, with its parameters.
+
+    It takes a tensor of shape (..., nin) to one of shape (..., nout); where one output is a
+    bare Value here, nout is 1 there. The parameters are copies: training one does not change
+    the other. Raises TypeError or ValueError, which names the part, for a model that cannot be
+    written as matrices, or an activation other than tanh, relu, sigmoid or none;
+    ModuleNotFoundError without PyTorch.
+    """
+    torch = pytorch()
+    modules = []
+    for i, (weights, biases, nonlin) in enumerate(matrices(model)):
+        linear = torch.nn.Linear(len(weights[0]), len(weights), device="meta")
+        linear.weight = torch.nn.Parameter(torch.tensor(weights, dtype=torch.float64))
+        linear.bias = torch.nn.Parameter(torch.tensor(biases, dtype=torch.float64))
+        modules.append(linear)
+        if nonlin:
+            name = MODULES.get(RULES[nonlin])
+            if name is None:
+                known = "only for tanh, relu and sigmoid"
+                raise ValueError(f"layer {i}: torch.nn has no module for {nonlin}, {known}")
+            modules.append(getattr(torch.nn, name)())
+    return torch.nn.Sequential(*modules)
+
+
+def layer_of(weights: list[list[float]], biases: list[float]) -> Layer:
+    """A layer without activation, with a row of weights and a bias for each neuron."""
+    layer = Layer(0, 0)
+    for row, bias in zip(weights, biases, strict=True):
+        neuron = relu_neuron(0, nonlin=False)
+        neuron.w, neuron.b = [Value(w) for w in row], Value(bias)
+        layer.neurons.append(neuron)
+    return layer
+
+
+def from_torch(sequential) -> MLP:
+    """An MLP that computes what sequential, a torch.nn.Sequential, computes.
+
+    Its modules are Linear with a bias, each followed by Tanh, ReLU, Sigmoid or no activation.
+    The parameters are copies, exact ones also of 16 or 32 bits; the MLP computes in 64. A Linear
+    that stands in two places becomes two, and hooks are left behind. Raises
+    TypeError for anything but a Sequential; ValueError, which names the module, for any other;
+    ModuleNotFoundError without PyTorch.
+    """
+    torch = pytorch()
+    if type(sequential) is not torch.nn.Sequential:
+        given = f"an object of type {type(sequential).__name__}"
+        raise TypeError(f"from_torch takes a torch.nn.Sequential, not {given}")
+    rules = {getattr(torch.nn, MODULES[f]): name for name, f in RULES.items() if f in MODULES}
+    model, width, linear = MLP(0, []), None, torch.nn.Linear
+    for i, module in enumerate(sequential):
+        kind = type(module)
+        if kind is linear and module.bias is not None and width in (None, module.in_features):
+            model.layers.append(layer_of(module.weight.tolist(), module.bias.tolist()))
+            width = module.out_features
+        elif kind in rules and i and type(sequential[i - 1]) is linear:
+            for n in model.layers[-1].neurons:
+                n.nonlin = rules[kind]
+        else:
+            known = f"a Linear with a bias and {width or 'any number of'} inputs"
+            after = f"or {', '.join(MODULES.values())} right after one"
+            raise ValueError(f"module {i}, {module}: what can stand here is {known}, {after}")
+    return model
