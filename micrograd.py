@@ -279,7 +279,8 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int =
         record = "|".join(rows)
         dot.node(name[v], record if rankdir == "LR" else f"{{{record}}}", shape="record")
         if v._op:
-            dot.node(name[v] + "op", v._op, style="filled", fillcolor="#e8eefc", width="0.4")
+            oval = dict(width="0.4", margin="0.02", fontsize="12", fillcolor="#e8eefc")
+            dot.node(name[v] + "op", v._op, style="filled", **oval)
             dot.edge(name[v] + "op", name[v])
     for child, v in edges:
         dot.edge(name[child], name[v] + "op")
@@ -457,7 +458,7 @@ class MLP(Module):
 def draw_network(model: MLP, format: str = "svg"):
     """A graphviz.Digraph of model, folded: a circle for each neuron, an edge for each weight.
 
-    Blue edges are positive weights, red ones negative; the wider, the larger. A neuron's
+    Blue edges are positive weights, dashed red ones negative; the wider, the larger. A neuron's
     activation stands in its circle. Raises ValueError if there are no weights, or more than
     1000.
     """
@@ -478,9 +479,9 @@ def draw_network(model: MLP, format: str = "svg"):
         for name, neuron in zip(above, layer.neurons, strict=True):
             dot.node(name, neuron.nonlin or "+", style="filled", fillcolor="#e8eefc")
             for source, w in zip(below, neuron.w, strict=True):
-                color = "#1f77b4" if w.data > 0 else "#d62728"
+                color, style = ("#1f77b4", "solid") if w.data > 0 else ("#d62728", "dashed")
                 width = min(0.3 + 2 * abs(w.data), 9)
-                dot.edge(source, name, color=color, penwidth=f"{width:.2f}")
+                dot.edge(source, name, color=color, style=style, penwidth=f"{width:.2f}")
         below = above
     return dot
 
