@@ -947,9 +947,9 @@ def from_torch(sequential) -> MLP:
     """An MLP that computes what sequential, a torch.nn.Sequential, computes.
 
     Its modules are Linear with a bias, each followed by Tanh, ReLU, Sigmoid or no activation.
-    The parameters are copies, exact ones also of 16 or 32 bits; the MLP computes in 64. A Linear
-    that stands in two places becomes two, and hooks are left behind. Raises
-    TypeError for anything but a Sequential; ValueError, which names the module, for any other;
+    The parameters are copies, exact ones also of 16 or 32 bits; the MLP computes in 64. A
+    Linear that stands in two places becomes two, and hooks are left behind. Raises TypeError
+    for anything but a Sequential; ValueError, which names the module, for any other;
     ModuleNotFoundError without PyTorch.
     """
     torch = pytorch()

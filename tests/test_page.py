@@ -170,7 +170,8 @@ def test_the_prose_is_what_github_shows_word_for_word(text):
 
 def test_the_page_is_the_same_each_time(text):
     program = """
-import sys, literate, page
+import sys, literate
+from tools import page
 from pathlib import Path
 path = Path(sys.argv[1])
 sys.stdout.buffer.write(page.page(literate.load(path), path).encode())
@@ -227,7 +228,7 @@ def test_the_page_is_written(tmp_path):
     ("caption", "alt"),
     [
         ("/A picture of/ ~a~.", "A picture of a."),
-        ("/A \"picture\",/\n/of/ ~a < b~: /here/.", 'A "picture", of a < b: here.'),
+        ('/A "picture",/\n/of/ ~a < b~: /here/.', 'A "picture", of a < b: here.'),
         ("This is /no/ caption.", "a"),
         ("...", "a"),
     ],
