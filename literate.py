@@ -169,17 +169,19 @@ def earlier(name: str, document: Path) -> list[bytes]:
 
 def protect(elements: list[Element], document: Path) -> None:
     """Raise DocumentError, with what would be lost, if a file to tangle was edited by hand."""
-    found = edited(elements, document)
-    shown = ""
-    for name, before in found.items():
-        now = read(document.parent / name) or b""
-        old = tangle(elements, document)[name] if before is None else before
-        shown += "\n".join([*diff(old, now, document.name, name), "", ""])
-    for name, before in found.items():
-        now = read(document.parent / name) or b""
-        old = tangle(elements, document)[name] if before is None else before
-        place = f"{name}:{row_of(now, old)}"
-        raise DocumentError(1, advice(name, before, document), shown, place)
+    if not (found := edited(elements, document)):
+        return
+    made = tangle(elements, document)
+    sides = {
+        name: (made[name] if before is None else before, read(document.parent / name) or b"")
+        for name, before in found.items()
+    }
+    shown = "".join(
+        "\n".join([*diff(*both, document.name, name), "", ""]) for name, both in sides.items()
+    )
+    name, (old, now) = next(iter(sides.items()))
+    place = f"{name}:{row_of(now, old)}"
+    raise DocumentError(1, advice(name, found[name], document), shown, place)
 
 
 def advice(name: str, before: bytes | None, document: Path) -> str:
@@ -240,12 +242,13 @@ def execute(elements: list[Element], document: Path, end: float = math.inf) -> M
         for block in blocks:
             report = json.loads(reports.readline() or "null")
             if report is None:
-                raise DocumentError(block.line, "this block ended the Python process")
+                message = "this block ended the Python process"
+                raise DocumentError(block.line, message, block=block.line)
             output = os.pread(printed.fileno(), report["end"] - start, start)
             start = report["end"]
             if "error" in report:
                 trace = output.decode(errors="backslashreplace") + report["trace"]
-                raise DocumentError(report["line"], report["error"], trace)
+                raise DocumentError(report["line"], report["error"], trace, block=block.line)
             made.printed[block.line] = output.decode(errors="backslashreplace")
             if block.results == "output":
                 made.results[block.line] = format_output(block, output)
@@ -342,7 +345,8 @@ def run_block(block: Block, name: str, namespace: dict[str, Any]) -> dict[str, A
         frames = error.__traceback__
         while frames and frames.tb_frame.f_code.co_filename != name:
             frames = frames.tb_next
-        line = frames.tb_lineno if frames else getattr(error, "lineno", None) or block.line
+        rows = [n for f, n in traceback.walk_tb(frames) if f.f_code.co_filename == name]
+        line = rows[-1] if rows else getattr(error, "lineno", None) or block.line
         trace = "".join(traceback.format_exception(type(error), error, frames))
         what = traceback.format_exception_only(type(error), error)[-1].strip()
         return {"error": what, "line": line, "trace": trace}

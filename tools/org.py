@@ -14,11 +14,15 @@ CONTROL = r"[^\n -~\xa0-\U0010ffff]"
 class DocumentError(Exception):
     """What is wrong at a `line` of the document; `trace` is Python's traceback, or a diff.
 
-    If it is wrong in another file, `place` says where.
+    If it is wrong in another file, `place` says where. If running the block at line `block`
+    showed it, the wrong line may stand in a block above, which that one calls.
     """
 
-    def __init__(self, line: int, message: str, trace: str = "", place: str = "") -> None:
+    def __init__(
+        self, line: int, message: str, trace: str = "", place: str = "", block: int = 0
+    ) -> None:
         super().__init__(message)
+        self.block = block
         self.line = line
         self.trace = trace
         self.place = place
@@ -115,6 +119,9 @@ NO_TEXT = {
     r"^[ ]*(?:[-+]|\d+[.)])[ ]\[[ xX-]\]": "a checkbox; use words",
     r"\[(?:\d*/\d*|\d*%)\]": "a counter; use words",
     r"\[#[A-Z]\]": "a priority; leave it out",
+    r"^\*+ (?:TODO|DONE|COMMENT)\b": "a task or a comment, which GitHub hides; use other words",
+    r"^\*+ .*[ ]:[\w@#%:]+:[ ]*$": "a tag, which GitHub hides; leave it out",
+    r"^[ ]*(?:SCHEDULED|DEADLINE|CLOSED):": "a date of a task, which GitHub hides; use words",
     r"\[\[": "a link that does not end on its line; end it there",
 }
 VERBATIM = re.compile(
