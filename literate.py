@@ -49,9 +49,12 @@ from tools.org import (  # noqa: F401 - whoever imports literate finds all of th
     Element,
     anchors,
     check_sentences,
+    escape,
+    figure_in,
     links,
     parse,
     shows_result,
+    unescape,
     without_code,
 )
 
@@ -132,11 +135,6 @@ def chapter(elements: list[Element], line: int) -> str:
     """The heading of the chapter that a line of the document is in, or "" above the first."""
     above = [e.text for e in elements if e.line <= line and e.text.startswith("* ")]
     return above[-1][2:].strip() if above else ""
-
-
-def escape(line: str) -> str:
-    """A line of code as a block holds it."""
-    return re.sub(r"^([ \t]*,*)(?=\*|#\+)", r"\1,", line)
 
 
 # Protecting: a file that is not what some version of the document makes was edited by hand.
@@ -273,8 +271,7 @@ def format_output(block: Block, output: bytes) -> str:
         return "".join(f": {line}\n" for line in lines)
     if any(re.match(r"[ ]*,+(\*|#\+)", line) for line in lines):
         raise DocumentError(block.line, "it printed `,*` or `,#+`, which GitHub alters; do not")
-    lines = [re.sub(r"^([ ]*)(\*|#\+)", r"\1,\2", line) for line in lines]
-    return "\n".join(["#+begin_example", *lines, "#+end_example\n"])
+    return f"#+begin_example\n{escape(text)}\n#+end_example\n"
 
 
 def format_figure(block: Block, value: str, stage: Path) -> str:
@@ -378,6 +375,11 @@ def present_results(elements: list[Element]) -> dict[int, str]:
     }
 
 
+def drawn(results: dict[int, str]) -> dict[str, int]:
+    """The figures among the results: the line of each one's block, by its path."""
+    return {path: line for line, result in results.items() if (path := figure_in(result))}
+
+
 # Checking: each function gives texts that say what is wrong.
 
 
@@ -387,9 +389,10 @@ def differences(elements: list[Element], document: Path, made: Made) -> list[str
     present = present_results(elements)
     for line, result in made.results.items():
         found += difference(f"{document.name}:{line}: the result", present.get(line), result)
-    drawn = {result[7:-3]: f"{document.name}:{line}: " for line, result in made.results.items()}
+    by = drawn(made.results)
     for name, data in made.figures.items():
-        found += difference(drawn.get(name, "") + name, read(document.parent / name), data)
+        place = f"{document.name}:{by[name]}: " if name in by else ""
+        found += difference(place + name, read(document.parent / name), data)
     by_hand = edited(elements, document)
     for name, data in tangle(elements, document).items():
         old = read(document.parent / name)

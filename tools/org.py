@@ -49,9 +49,9 @@ class Block(Element):
 
     @property
     def code(self) -> str:
-        """The code in it. Org keeps a comma before lines which it might take for its own."""
+        """The code in it."""
         body = self.text.split("\n", 1)[1].rsplit("#+end_src", 1)[0]
-        return re.sub(r"^([ \t]*,*),(?=\*|#\+)", r"\1", body, flags=re.MULTILINE)
+        return unescape(body)
 
     @property
     def runs(self) -> bool:
@@ -61,6 +61,22 @@ class Block(Element):
     def results(self) -> str:
         """What a run leaves below it: `output`, `file` (a figure) or `silent` (nothing)."""
         return self.args["results"] if self.runs else "silent"
+
+
+def escape(text: str) -> str:
+    """Lines of code as a block holds them: a comma keeps Org from taking them for its own."""
+    return re.sub(r"^([ \t]*,*)(?=\*|#\+)", r"\1,", text, flags=re.MULTILINE)
+
+
+def unescape(text: str) -> str:
+    """The lines of code that a block holds, without these commas."""
+    return re.sub(r"^([ \t]*,*),(?=\*|#\+)", r"\1", text, flags=re.MULTILINE)
+
+
+def figure_in(result: str) -> str:
+    """The path of the figure that a result shows, or "" if it shows none."""
+    found = re.fullmatch(r"\[\[file:(.*)\]\]\s*", result)
+    return found[1] if found else ""
 
 
 def block_of(kind: str, inside: str) -> str:
