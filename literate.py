@@ -49,9 +49,12 @@ from tools.org import (  # noqa: F401 - whoever imports literate finds all of th
     Element,
     anchors,
     check_sentences,
+    escape,
+    figure_in,
     links,
     parse,
     shows_result,
+    unescape,
     without_code,
 )
 
@@ -134,11 +137,6 @@ def chapter(elements: list[Element], line: int) -> str:
     return above[-1][2:].strip() if above else ""
 
 
-def escape(line: str) -> str:
-    """A line of code as a block holds it."""
-    return re.sub(r"^([ \t]*,*)(?=\*|#\+)", r"\1,", line)
-
-
 # Protecting: a file that is not what some version of the document makes was edited by hand.
 
 
@@ -169,17 +167,19 @@ def earlier(name: str, document: Path) -> list[bytes]:
 
 def protect(elements: list[Element], document: Path) -> None:
     """Raise DocumentError, with what would be lost, if a file to tangle was edited by hand."""
-    found = edited(elements, document)
-    shown = ""
-    for name, before in found.items():
-        now = read(document.parent / name) or b""
-        old = tangle(elements, document)[name] if before is None else before
-        shown += "\n".join([*diff(old, now, document.name, name), "", ""])
-    for name, before in found.items():
-        now = read(document.parent / name) or b""
-        old = tangle(elements, document)[name] if before is None else before
-        place = f"{name}:{row_of(now, old)}"
-        raise DocumentError(1, advice(name, before, document), shown, place)
+    if not (found := edited(elements, document)):
+        return
+    made = tangle(elements, document)
+    sides = {
+        name: (made[name] if before is None else before, read(document.parent / name) or b"")
+        for name, before in found.items()
+    }
+    shown = "".join(
+        "\n".join([*diff(*both, document.name, name), "", ""]) for name, both in sides.items()
+    )
+    name, (old, now) = next(iter(sides.items()))
+    place = f"{name}:{row_of(now, old)}"
+    raise DocumentError(1, advice(name, found[name], document), shown, place)
 
 
 def advice(name: str, before: bytes | None, document: Path) -> str:
@@ -240,12 +240,13 @@ def execute(elements: list[Element], document: Path, end: float = math.inf) -> M
         for block in blocks:
             report = json.loads(reports.readline() or "null")
             if report is None:
-                raise DocumentError(block.line, "this block ended the Python process")
+                message = "this block ended the Python process"
+                raise DocumentError(block.line, message, block=block.line)
             output = os.pread(printed.fileno(), report["end"] - start, start)
             start = report["end"]
             if "error" in report:
                 trace = output.decode(errors="backslashreplace") + report["trace"]
-                raise DocumentError(report["line"], report["error"], trace)
+                raise DocumentError(report["line"], report["error"], trace, block=block.line)
             made.printed[block.line] = output.decode(errors="backslashreplace")
             if block.results == "output":
                 made.results[block.line] = format_output(block, output)
@@ -270,8 +271,7 @@ def format_output(block: Block, output: bytes) -> str:
         return "".join(f": {line}\n" for line in lines)
     if any(re.match(r"[ ]*,+(\*|#\+)", line) for line in lines):
         raise DocumentError(block.line, "it printed `,*` or `,#+`, which GitHub alters; do not")
-    lines = [re.sub(r"^([ ]*)(\*|#\+)", r"\1,\2", line) for line in lines]
-    return "\n".join(["#+begin_example", *lines, "#+end_example\n"])
+    return f"#+begin_example\n{escape(text)}\n#+end_example\n"
 
 
 def format_figure(block: Block, value: str, stage: Path) -> str:
@@ -342,7 +342,8 @@ def run_block(block: Block, name: str, namespace: dict[str, Any]) -> dict[str, A
         frames = error.__traceback__
         while frames and frames.tb_frame.f_code.co_filename != name:
             frames = frames.tb_next
-        line = frames.tb_lineno if frames else getattr(error, "lineno", None) or block.line
+        rows = [n for f, n in traceback.walk_tb(frames) if f.f_code.co_filename == name]
+        line = rows[-1] if rows else getattr(error, "lineno", None) or block.line
         trace = "".join(traceback.format_exception(type(error), error, frames))
         what = traceback.format_exception_only(type(error), error)[-1].strip()
         return {"error": what, "line": line, "trace": trace}
@@ -374,6 +375,11 @@ def present_results(elements: list[Element]) -> dict[int, str]:
     }
 
 
+def drawn(results: dict[int, str]) -> dict[str, int]:
+    """The figures among the results: the line of each one's block, by its path."""
+    return {path: line for line, result in results.items() if (path := figure_in(result))}
+
+
 # Checking: each function gives texts that say what is wrong.
 
 
@@ -383,9 +389,10 @@ def differences(elements: list[Element], document: Path, made: Made) -> list[str
     present = present_results(elements)
     for line, result in made.results.items():
         found += difference(f"{document.name}:{line}: the result", present.get(line), result)
-    drawn = {result[7:-3]: f"{document.name}:{line}: " for line, result in made.results.items()}
+    by = drawn(made.results)
     for name, data in made.figures.items():
-        found += difference(drawn.get(name, "") + name, read(document.parent / name), data)
+        place = f"{document.name}:{by[name]}: " if name in by else ""
+        found += difference(place + name, read(document.parent / name), data)
     by_hand = edited(elements, document)
     for name, data in tangle(elements, document).items():
         old = read(document.parent / name)

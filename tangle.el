@@ -226,7 +226,8 @@ def __literate_run(body, failure, noise, name, line, valued):
         frame = error.__traceback__.tb_next
         while frame and frame.tb_frame.f_code.co_filename != name:
             frame = frame.tb_next
-        number = frame.tb_lineno if frame else getattr(error, 'lineno', line)
+        rows = [n for f, n in traceback.walk_tb(frame) if f.f_code.co_filename == name]
+        number = rows[-1] if rows else getattr(error, 'lineno', None) or line
         what = traceback.format_exception_only(type(error), error)[-1].strip()
         trace = ''.join(traceback.format_exception(type(error), error, frame))
         with open(failure, 'w', encoding='utf-8') as file:

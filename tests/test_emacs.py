@@ -253,7 +253,12 @@ def test_running_the_readme_in_org_gives_its_results_and_figures(tmp_path):
 
 @pytest.mark.parametrize(
     "code, line",
-    [("x = 1\n1 / 0", 1), ("x = 1\ny = = 2", 1), ("x = 1\n\nraise SystemExit(0)", 2)],
+    [
+        ("x = 1\n1 / 0", 1),
+        ("x = 1\ny = = 2", 1),
+        ("x = 1\n\nraise SystemExit(0)", 2),
+        ("import json\ndef f():\n    json.loads('{')\n\nf()", 2),
+    ],
 )
 def test_an_error_in_a_block_ends_the_run_and_saves_nothing(tmp_path, code, line):
     document = prepare(tmp_path, SAMPLE)

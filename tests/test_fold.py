@@ -440,6 +440,8 @@ WRONG = {
     '```python exports="both" results="silent"\nx = 1\n```': "contradicts itself",
     '```python exports="both" results="table"\nx = 1\n```': "unknown",
     '```python exports="code" results="silent"\n\tx = 1\n```': "tab",
+    "```python\n2 + 3\n```": "print it",
+    "```python\nlen.__doc__\n```": "print it",
 }
 
 

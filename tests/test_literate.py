@@ -260,7 +260,9 @@ def test_what_a_block_starts_prints_into_its_result_and_finds_tools_beside_pytho
     "code, line, trace",
     [
         ("x = 1\n1 / 0", 1, "    1 / 0\n"),
-        ("def f():\n    raise ValueError('no')\n\nf()", 3, "    raise ValueError('no')\n"),
+        ("def f():\n    raise ValueError('no')\n\nf()", 1, "    raise ValueError('no')\n"),
+        ("import json\ndef f():\n    json.loads('{')\n\nf()", 2, "    json.loads('{')\n"),
+        ("x = 1\neval('1 +')", 1, "    eval('1 +')\n"),
         ("x = 1\ny = = 2", 1, "    y = = 2\n"),
         ("raise SystemExit(0)", 0, "SystemExit"),
         ("import os\nos.chdir('/')\nprint(undefined)", 2, "    print(undefined)\n"),
@@ -389,6 +391,14 @@ OUTPUT = f"{PYTHON} :results output :exports both\n"
         ("Text.\n- [ ] a\n", 2),
         ("| a | $x$ |\n", 1),
         ("* A $x$\n", 1),
+        # Tasks.
+        *[(f"** {word} A\n", 1) for word in ("TODO", "DONE", "COMMENT")],
+        ("* TODO\n", 1),
+        *[(f"* A {tags}\n", 1) for tags in (":b:", ":b:c_1:", "[[#a][b]]  :@é: ")],
+        *[
+            (f"* A\n{word}: <2026-01-02 Fri>\n", 2)
+            for word in ("SCHEDULED", "DEADLINE", "CLOSED", "  CLOSED")
+        ],
         ("#+begin_quote\nText.\n$x$\n#+end_quote\n", 3),
     ],
 )
@@ -417,6 +427,8 @@ def test_python_blocks_need_a_session(tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
+        "* TODOs :b: c\n\nTODO is a word, too; a task is CLOSED: read on. :b:\n",
+        "* ~TODO~ A ~:b:~\n",
         "Prices of $5, a[0], x_1^2, a\\b, 50 %, [a]: all plain.\n",
         "~\\(x\\)~, =[fn:1]=, ~a == b~, (~$x$~), ~{{{a}}}~ and ~print(a[ ],\nb)~.\n",
         "#+begin_example\n[fn:1] \\(x\\) $x$ <<a>>\n:\n,* a\n,#+begin_src\n#\n#+end_example\n",

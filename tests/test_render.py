@@ -113,6 +113,21 @@ def test_visible_markup_would_be_found(text):
     assert any(re.search(pattern, prose, re.MULTILINE) for pattern in LEAKS)
 
 
+@pytest.mark.parametrize(
+    "text, hidden",
+    [
+        *[(f"* {word} a", word) for word in ("TODO", "DONE", "COMMENT")],
+        ("* a :tag:", "tag"),
+        *[(f"* a\n{word}: <2026-01-02 Fri>", word) for word in ("SCHEDULED", "CLOSED")],
+    ],
+)
+def test_what_would_vanish_is_refused(text, hidden):
+    page = render(f"{text}\n\nText.\n")
+    assert hidden not in " ".join([page.prose, *page.headings])
+    with pytest.raises(literate.DocumentError, match="GitHub hides"):
+        literate.parse(f"{text}\n")
+
+
 def shown(block):
     return getattr(block, "args", {}).get("exports") != "results"
 

@@ -224,7 +224,7 @@ def test_header_arguments_and_results_are_in_the_notebook():
             output = cell.outputs[0]["text"].encode()
             assert literate.format_output(block, output) == results[block.line]
         elif block.results == "file":
-            figure = README.parent / results[block.line][7:-3]
+            figure = README.parent / literate.figure_in(results[block.line])
             assert cell.outputs[0].data["image/svg+xml"] == figure.read_text("utf-8")
 
 

@@ -1,7 +1,7 @@
 """Take edits of tangled files back into the document.
 
-A tangled file is a row of pieces, two blank lines apart, and each block gave it one or several.
-So an edit changes, adds or removes pieces, and each goes back to the block that it is from.
+A tangled file is a row of chunks, two blank lines apart, and each block gave it one or several.
+So an edit changes, adds or removes chunks, and each goes back to the block that it is from.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from literate import (
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Code that equals any other with the same `text`, from whatever `place`, `file:line`."""
 
     text: str
@@ -46,22 +46,22 @@ def detangle(
     What was edited in the document since it was tangled comes into these files in turn. Raises
     DocumentError unless the document then tangles to exactly them.
     """
-    shares: dict[int, list[Piece]] = {}  # what each block is to hold, by the block's line
+    shares: dict[int, list[Chunk]] = {}  # what each block is to hold, by the block's line
     files: dict[str, bytes] = {}
     for name, before in edited(elements, document).items():
         blocks = targets(elements, document)[name]
         owned = [
-            (block, piece)
+            (block, chunk)
             for block in blocks
-            for piece in pieces(bare(block), document.name, first_line(block))
+            for chunk in chunks(bare(block), document.name, first_line(block))
         ]
-        ours = [piece for _, piece in owned]
-        base = ours if before is None else pieces(before.decode(), name)
-        row = merge(base, ours, pieces(text_of(name, blocks, document), name))
+        ours = [chunk for _, chunk in owned]
+        base = ours if before is None else chunks(before.decode(), name)
+        row = merge(base, ours, chunks(text_of(name, blocks, document), name))
         files[name] = join(row).encode() + b"\n"
         shares |= {block.line: [] for block in blocks}
         for place, found in enumerate(places(ours, row)):
-            # What was added behind a piece goes to that one's block.
+            # What was added behind a chunk goes to that one's block.
             shares[owned[max(place - 1, 0) // 2][0].line] += found
         check_shares(blocks, shares, row, document)
     text = "".join(
@@ -77,12 +77,17 @@ def detangle(
             message = "no block begins with a blank line, or ends in blanks; remove them"
             raise DocumentError(1, message, place=f"{name}:{row_of(data, made)}")
     changes = []
+    rows = dict.fromkeys(files, 1)  # where the next block's code begins in each file
     for old, new in zip(elements, now, strict=True):
-        if isinstance(old, Block) and new.text != old.text:
-            line = new.line - 1 + row_of(new.text.encode(), old.text.encode())
-            share = shares[old.line]
-            source = next((piece for piece in share if piece.text not in old.code), share[0])
-            changes.append(f"{document.name}:{line}: edited as at {source.place}")
+        if not (isinstance(old, Block) and isinstance(new, Block)):
+            continue
+        name = new.args.get("tangle", "")
+        if new.text != old.text:
+            first = row_of(f"{bare(new)}\n".encode(), f"{bare(old)}\n".encode()) - 1
+            here = f"{document.name}:{first_line(new) + first}"
+            changes.append(f"{here}: edited as at {name}:{rows[name] + first}")
+        if name in files:
+            rows[name] += (bare(new) + BETWEEN).count("\n")
     return text, files, changes
 
 
@@ -107,22 +112,22 @@ def text_of(name: str, blocks: list[Block], document: Path) -> str:
     return text
 
 
-def pieces(text: str, file: str, line: int = 1) -> list[Piece]:
-    """The pieces of a text that begins at a line of a file."""
+def chunks(text: str, file: str, line: int = 1) -> list[Chunk]:
+    """The chunks of a text that begins at a line of a file."""
     found = []
-    for piece in re.split(r"(?<!\n)\n\n\n(?!\n)", text.removesuffix("\n")):
-        found.append(Piece(piece, f"{file}:{line}"))
-        line += piece.count("\n") + BETWEEN.count("\n")
+    for chunk in re.split(r"(?<!\n)\n\n\n(?!\n)", text.removesuffix("\n")):
+        found.append(Chunk(chunk, f"{file}:{line}"))
+        line += chunk.count("\n") + BETWEEN.count("\n")
     return found
 
 
-def join(row: list[Piece]) -> str:
-    return BETWEEN.join(piece.text for piece in row)
+def join(row: list[Chunk]) -> str:
+    return BETWEEN.join(chunk.text for chunk in row)
 
 
-def merge(base: list[Piece], ours: list[Piece], theirs: list[Piece]) -> list[Piece]:
+def merge(base: list[Chunk], ours: list[Chunk], theirs: list[Chunk]) -> list[Chunk]:
     """The base with the edits of both. Raises DocumentError where they meet."""
-    merged: list[Piece] = []
+    merged: list[Chunk] = []
     here, there = ours[0], theirs[0]
     each = zip(places(base, base), places(base, ours), places(base, theirs), strict=True)
     for old, our, their in each:
@@ -142,7 +147,7 @@ def merge(base: list[Piece], ours: list[Piece], theirs: list[Piece]) -> list[Pie
 
 
 def check_shares(
-    blocks: list[Block], shares: dict[int, list[Piece]], row: list[Piece], document: Path
+    blocks: list[Block], shares: dict[int, list[Chunk]], row: list[Chunk], document: Path
 ) -> None:
     """Raise DocumentError for a block that is left without code."""
     before = 0
@@ -157,10 +162,10 @@ def check_shares(
         before += len(shares[block.line])
 
 
-def places(old: list[Piece], new: list[Piece]) -> list[list[Piece]]:
-    """The new pieces: those before the first old one, in its place, behind it, and so on."""
-    found: list[list[Piece]] = [[] for _ in range(2 * len(old) + 1)]
-    # What is alike at both ends goes first: difflib might take one of equal pieces for another.
+def places(old: list[Chunk], new: list[Chunk]) -> list[list[Chunk]]:
+    """The new chunks: those before the first old one, in its place, behind it, and so on."""
+    found: list[list[Chunk]] = [[] for _ in range(2 * len(old) + 1)]
+    # What is alike at both ends goes first: difflib might take one of equal chunks for another.
     head = alike(old, new)
     tail = min(alike(old[::-1], new[::-1]), min(len(old), len(new)) - head)
     inner = old[head : len(old) - tail], new[head : len(new) - tail]
@@ -170,24 +175,24 @@ def places(old: list[Piece], new: list[Piece]) -> list[list[Piece]]:
     for i, j, k, m in [[0, head, 0, head], *inside, last]:
         partner = {b: a for a, b in pairs(old[i:j], new[k:m])}
         place = 2 * i
-        for b, piece in enumerate(new[k:m]):
+        for b, chunk in enumerate(new[k:m]):
             if b in partner:
                 place = 2 * (i + partner[b]) + 1
-            found[place].append(piece)
+            found[place].append(chunk)
             place += place % 2
     return found
 
 
-def alike(old: list[Piece], new: list[Piece]) -> int:
-    """How many pieces both begin with."""
-    return len(os.path.commonprefix([[piece.text for piece in row] for row in (old, new)]))
+def alike(old: list[Chunk], new: list[Chunk]) -> int:
+    """How many chunks both begin with."""
+    return len(os.path.commonprefix([[chunk.text for chunk in row] for row in (old, new)]))
 
 
-def pairs(old: list[Piece], new: list[Piece]) -> tuple[tuple[int, int], ...]:
-    """Which old piece became which new one: in order, as many as can be, the likest of them."""
+def pairs(old: list[Chunk], new: list[Chunk]) -> tuple[tuple[int, int], ...]:
+    """Which old chunk became which new one: in order, as many as can be, the likest of them."""
     if len(old) == len(new):
         return tuple((i, i) for i in range(len(old)))
-    # Row by row, for the old pieces so far and the first 0, 1, ... new ones: the best pairs.
+    # Row by row, for the old chunks so far and the first 0, 1, ... new ones: the best pairs.
     best: list[tuple[float, tuple[tuple[int, int], ...]]] = [(0, ())] * (len(new) + 1)
     for a, one in enumerate(old):
         row = best[:1]

@@ -172,10 +172,11 @@ def exercise_command(document: Path, number: str | None) -> int:
     try:
         made = execute(with_answer(elements, exercise, folder), document, solution.line)
     except DocumentError as error:
-        if error.line < solution.line:
+        if error.block != solution.line:
             raise
         # The traceback shows how the file was run, which is none of the reader's business.
-        ours = rf'  File "{re.escape(document.name)}", line {error.line}, .*\n(?:    .*\n)*'
+        row = solution.line + 2  # the one in RUN
+        ours = rf'  File "{re.escape(document.name)}", line {row}, .*\n(?:    .*\n)*'
         print(re.sub(ours, "", error.trace), end="")
         print(f"{number}: {exercise.name} stopped: {error}")
         return 1

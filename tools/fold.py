@@ -241,16 +241,16 @@ def copy_command(document: Path, verb: str) -> int:
     weave.check_copy(text, Path(name), data.encode())
     copy = document.with_name(name)
     old = literate.read(copy)
-    if old is not None and edited(document, copy, old):
+    if old is not None and has_edits(document, copy, old):
         message = f"has edits; bring them back first: make fold FROM={name}, or remove it"
         raise DocumentError(1, message, place=name)
-    files = {**weave.remember(text, document), name: data.encode()}
+    files = {**weave.keep_source(text, document), name: data.encode()}
     changed = name in literate.write(files, document.parent)
     print(f"wrote {name}" if changed else f"{name}: nothing changed")
     return 0
 
 
-def edited(document: Path, copy: Path, data: bytes) -> bool:
+def has_edits(document: Path, copy: Path, data: bytes) -> bool:
     """Whether a copy has anything that the document that it was made from has not."""
     try:
         book = weave.read_notebook(copy, data)
@@ -275,7 +275,7 @@ def fold_command(document: Path, copy: Path) -> int:
         message = f"{what}; make a new copy, and carry your edits over to it"
         raise DocumentError(1, message, place=copy.name)
     new_text, new_base = fold(base_text, text, book, copy, document.name)
-    files = weave.remember(new_base, document)
+    files = weave.keep_source(new_base, document)
     if new_text != text:
         files[document.name] = new_text.encode()
     if new_base != base_text:  # the next time, only what was edited since counts
@@ -332,11 +332,9 @@ def what_changed(old: str, new: str, document: Path) -> list[str]:
     if not said:
         return [f"{document.name}: nothing changed"]
     elements = literate.parse(new)
-    drawn = {
-        link[7:-3] for link in literate.present_results(elements).values() if link[0] == "["
-    }
+    drawn = literate.drawn(literate.present_results(elements))
     known = {target for _, target in literate.links(literate.parse(old))}
-    for problem in literate.check_links(elements, document, drawn):
+    for problem in literate.check_links(elements, document, {*drawn}):
         if not any(f" {target} " in problem for target in known) and "is dead" in problem:
             said.append(problem)
     return [*said, "Now run `make`: it runs the code, and refreshes every result"]

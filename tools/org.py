@@ -14,11 +14,15 @@ CONTROL = r"[^\n -~\xa0-\U0010ffff]"
 class DocumentError(Exception):
     """What is wrong at a `line` of the document; `trace` is Python's traceback, or a diff.
 
-    If it is wrong in another file, `place` says where.
+    If it is wrong in another file, `place` says where. If running the block at line `block`
+    showed it, the wrong line may stand in a block above, which that one calls.
     """
 
-    def __init__(self, line: int, message: str, trace: str = "", place: str = "") -> None:
+    def __init__(
+        self, line: int, message: str, trace: str = "", place: str = "", block: int = 0
+    ) -> None:
         super().__init__(message)
+        self.block = block
         self.line = line
         self.trace = trace
         self.place = place
@@ -45,9 +49,9 @@ class Block(Element):
 
     @property
     def code(self) -> str:
-        """The code in it. Org keeps a comma before lines which it might take for its own."""
+        """The code in it."""
         body = self.text.split("\n", 1)[1].rsplit("#+end_src", 1)[0]
-        return re.sub(r"^([ \t]*,*),(?=\*|#\+)", r"\1", body, flags=re.MULTILINE)
+        return unescape(body)
 
     @property
     def runs(self) -> bool:
@@ -57,6 +61,22 @@ class Block(Element):
     def results(self) -> str:
         """What a run leaves below it: `output`, `file` (a figure) or `silent` (nothing)."""
         return self.args["results"] if self.runs else "silent"
+
+
+def escape(text: str) -> str:
+    """Lines of code as a block holds them: a comma keeps Org from taking them for its own."""
+    return re.sub(r"^([ \t]*,*)(?=\*|#\+)", r"\1,", text, flags=re.MULTILINE)
+
+
+def unescape(text: str) -> str:
+    """The lines of code that a block holds, without these commas."""
+    return re.sub(r"^([ \t]*,*),(?=\*|#\+)", r"\1", text, flags=re.MULTILINE)
+
+
+def figure_in(result: str) -> str:
+    """The path of the figure that a result shows, or "" if it shows none."""
+    found = re.fullmatch(r"\[\[file:(.*)\]\]\s*", result)
+    return found[1] if found else ""
 
 
 def block_of(kind: str, inside: str) -> str:
@@ -115,6 +135,9 @@ NO_TEXT = {
     r"^[ ]*(?:[-+]|\d+[.)])[ ]\[[ xX-]\]": "a checkbox; use words",
     r"\[(?:\d*/\d*|\d*%)\]": "a counter; use words",
     r"\[#[A-Z]\]": "a priority; leave it out",
+    r"^\*+ (?:TODO|DONE|COMMENT)\b": "a task or a comment, which GitHub hides; use other words",
+    r"^\*+ .*[ ]:[\w@#%:]+:[ ]*$": "a tag, which GitHub hides; leave it out",
+    r"^[ ]*(?:SCHEDULED|DEADLINE|CLOSED):": "a date of a task, which GitHub hides; use words",
     r"\[\[": "a link that does not end on its line; end it there",
 }
 VERBATIM = re.compile(

@@ -41,8 +41,8 @@ def page_command(document: Path) -> int:
 
 def page(elements: list[literate.Element], document: Path) -> str:
     """The page's text. Raises DocumentError for a dead link, or a result that is missing."""
-    drawn = {result[7:-3] for result in literate.present_results(elements).values()}
-    for problem in literate.check_links(elements, document, drawn):
+    drawn = literate.drawn(literate.present_results(elements))
+    for problem in literate.check_links(elements, document, {*drawn}):
         place, _, message = problem.partition(": ")
         if place.startswith(f"{document.name}:"):
             raise DocumentError(1, message, place=place)
@@ -55,7 +55,7 @@ def page(elements: list[literate.Element], document: Path) -> str:
         if node.kind == "code":
             shown, folded = example(pieces[i], document)
         else:
-            shown, folded = write(node, anchors, document), ""
+            shown, folded = html_of(node, anchors, document), ""
         i += 1
         if '<p class="image"' in shown:
             if i < len(pieces) and is_caption(pieces[i].node):
@@ -101,7 +101,7 @@ def sentence(node: Node) -> str:
     return str(MARKDOWN.renderInline(prose.markdown_spans(node.spans)))
 
 
-def write(node: Node, anchors: dict[int, str], document: Path) -> str:
+def html_of(node: Node, anchors: dict[int, str], document: Path) -> str:
     """The HTML of a node, other than Python code."""
     if node.kind in ("title", "heading"):
         tag, anchor = f"h{node.level + 1}", anchors[node.line]

@@ -189,8 +189,7 @@ def read_org_table(node: Node, lines: list[str]) -> Node:
 
 def plain_body(text: str) -> str:
     """The lines between #+begin and #+end, without the commas that protect them in Org."""
-    body = text.split("\n", 1)[1].rsplit("#+end_", 1)[0].rstrip(" ")
-    return re.sub(r"^([ \t]*,*),(?=\*|#\+)", r"\1", body, flags=re.MULTILINE)
+    return literate.unescape(text.split("\n", 1)[1].rsplit("#+end_", 1)[0].rstrip(" "))
 
 
 # Writing Org, as a person would write it.
@@ -311,7 +310,7 @@ def org_lines(node: Node, wrap: bool = False, width: int = WIDTH) -> str:
         return "".join(f"#+HTML: {row}\n" for row in node.text.split("\n"))
     if node.kind in ("comment", "keyword"):
         return node.text + "\n"
-    body = re.sub(r"^([ \t]*,*)(?=\*|#\+)", r"\1,", node.text, flags=re.MULTILINE)
+    body = literate.escape(node.text)
     if node.kind == "fence" and not node.info:
         return f"#+begin_example\n{body}#+end_example\n"
     info = node.info if node.kind == "fence" else header(dict(node.info))
@@ -515,11 +514,11 @@ def read_markdown(text: str, references: dict[str, Any]) -> list[Node]:
     lines = text.split("\n")
     nodes: list[Node] = []
     for part in tree.children:
-        nodes += read_block(part, lines, "")
+        nodes += read_markdown_block(part, lines, "")
     return nodes
 
 
-def read_block(part: SyntaxTreeNode, lines: list[str], container: str) -> list[Node]:
+def read_markdown_block(part: SyntaxTreeNode, lines: list[str], container: str) -> list[Node]:
     start, end = part.map or (0, 0)
     gap = start > 0 and not lines[start - 1].strip(" >\t")
     node = Node("para", gap=gap, line=start + 1, end=end + 1)
@@ -532,7 +531,9 @@ def read_block(part: SyntaxTreeNode, lines: list[str], container: str) -> list[N
     if container or part.type not in NO_MARKDOWN or part.type == "hr":
         raise DocumentError(start + 1, NO_MARKDOWN.get(part.type, f"{part.type} is unknown"))
     if part.type == "blockquote":
-        nodes = [n for child in part.children for n in read_block(child, lines, "quote")]
+        nodes = [
+            n for child in part.children for n in read_markdown_block(child, lines, "quote")
+        ]
         if not nodes:
             return []
         nodes[0] = replace(nodes[0], gap=False)
@@ -589,7 +590,9 @@ def read_items(part: SyntaxTreeNode, lines: list[str]) -> list[Node]:
     first = int(part.attrs.get("start", 1)) if part.type == "ordered_list" else None
     for i, child in enumerate(part.children):
         start, end = child.map or (0, 0)
-        nodes = [n for inner in child.children for n in read_block(inner, lines, "list")]
+        nodes = [
+            n for inner in child.children for n in read_markdown_block(inner, lines, "list")
+        ]
         if nodes:
             nodes[0] = replace(nodes[0], gap=False)
         marker = f"{first + i}{child.markup}" if first is not None else child.markup

@@ -152,13 +152,13 @@ def code_cell(piece: Piece, document: Path, folded: bool) -> Any:
 
 def output(result: str, document: Path) -> Any:
     """The output that a kernel gives for a result: what was printed, or a figure."""
-    if link := re.fullmatch(r"\[\[file:(.*)\]\]\s*", result):
+    if path := literate.figure_in(result):
         # Jupyter shows no SVG of a notebook that it did not run itself, but it follows a link.
-        data = {"text/plain": repr(link[1]), "text/markdown": f"![]({link[1]})"}
-        figure = literate.read(document.parent / link[1])
-        if figure and link[1].endswith(".svg"):
+        data = {"text/plain": repr(path), "text/markdown": f"![]({path})"}
+        figure = literate.read(document.parent / path)
+        if figure and path.endswith(".svg"):
             data["image/svg+xml"] = figure.decode()
-        elif figure and link[1].endswith(".png"):
+        elif figure and path.endswith(".png"):
             data["image/png"] = base64.b64encode(figure).decode()
         return new_output("execute_result", data)
     if result.startswith("#+begin_example"):
@@ -243,6 +243,11 @@ def read_code(cell: Any, args_of: dict[str, Any]) -> list[Node]:
     return [node]
 
 
+def calls(node: ast.AST) -> bool:
+    """Whether anything in it is called, which might print."""
+    return any(isinstance(inner, (ast.Call, ast.Await)) for inner in ast.walk(node))
+
+
 def usual(code: str) -> tuple[tuple[str, str], ...]:
     """The header arguments of new code: a figure's, a silent block's, or an example's."""
     try:
@@ -267,6 +272,10 @@ def usual(code: str) -> tuple[tuple[str, str], ...]:
     results = "output"
     if any(str(value).startswith(f"{literate.IMAGES}/") for value in strings):
         results = "file" if isinstance(body[-1], ast.Expr) else "output"
+    elif body and isinstance(body[-1], ast.Expr) and not calls(body[-1]):
+        line = body[-1].lineno
+        what = code.split("\n")[line - 1].strip()[:50]
+        raise DocumentError(line, f"`{what}` shows its value in Jupyter only; print it")
     elif body and all(isinstance(statement, quiet) for statement in body):
         results = "silent"
     return (("exports", literate.EXPORTS[results][0]), ("results", results))
@@ -291,7 +300,7 @@ def made_from(book: Any) -> str:
     return str(made.get("blob")) if isinstance(made, dict) else "unknown"
 
 
-def remember(text: str, document: Path) -> dict[str, bytes]:
+def keep_source(text: str, document: Path) -> dict[str, bytes]:
     """The file that keeps a document for those who fold its copies; old ones are removed."""
     store = document.with_name(STORE)
     by_age = sorted(store.glob("*.org"), key=lambda path: path.stat().st_mtime, reverse=True)
