@@ -550,19 +550,24 @@ for _name, _op in (INFIX | {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}).items
 def record(f: Callable, inputs: list[Value], known: dict[Value, Symbol], what: str) -> Value:
     """The graph of f at inputs. known: Symbols for the leaves that are no constants.
 
-    Raises TypeError if f returns no Value, ValueError if its graph depends on the inputs' data.
+    Raises TypeError if f returns no Value, ValueError if its graph depends on their data.
     """
-    graphs = []
-    for sign in (1, -1):
-        for i, x in enumerate(inputs):
-            x.data = sign * (-1) ** i * (1 + i / len(inputs))
-        root = f(*inputs)
-        if not isinstance(root, Value):
-            raise TypeError(f"jit: {what} must return one Value, not {root!r:.60}")
-        place = {v: i for i, v in enumerate(topological_order(root))}
-        leaves = [known[v].text if v in known else v.data for v in place if not v._prev]
-        graphs.append(repr(([(v._op, [place[c] for c in v._prev]) for v in place], leaves)))
-    if graphs[0] != graphs[1]:
+    graphs, moved = set(), {v: v.data for v in [*inputs, *known]}
+    try:
+        for turn in range(8):
+            for i, v in enumerate(moved):
+                sign = (-1) ** (turn + i * (turn // 2))
+                v.data = sign * (0.1 if turn < 4 else 10.0) * (1 + i / len(moved))
+            root = f(*inputs)
+            if not isinstance(root, Value):
+                raise TypeError(f"jit: {what} must return one Value, not {root!r:.60}")
+            place = {v: i for i, v in enumerate(topological_order(root))}
+            leaves = [known[v].text if v in known else v.data for v in place if not v._prev]
+            graphs.add(repr(([(v._op, [place[c] for c in v._prev]) for v in place], leaves)))
+    finally:
+        for v, data in moved.items():
+            v.data = data
+    if len(graphs) > 1:
         wrong = "depends on the numbers in it (by an if, a max or a float() of a Value?)"
         raise ValueError(f"jit: what {what} does {wrong}; use relu, or where() in a rule")
     return root
@@ -818,7 +823,8 @@ class Compiled:
     def train(self, rows: Any, steps: Iterable[float]) -> list[float]:
         """Gradient descent: for each of steps, a step size, p.data -= step * derivative.
 
-        Returns the loss before each step. p.grad stays as it is. rows: as for backward().
+        Returns the loss before each step. p.grad stays as it is. rows: as for backward(). A
+        KeyboardInterrupt comes when all steps are done.
         """
         rates = array("d", [number(step) for step in steps])
         losses, data, _ = self._steps(rows, rates) if rates else ([], [], [])
