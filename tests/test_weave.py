@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import orgs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import literate
@@ -73,6 +73,9 @@ def test_the_readme_comes_back_by_the_converter_alone():
 @MANY
 @given(orgs.documents(gaps=("\n", "\n", "\n\n", " \n\n", "")))
 def test_a_document_of_plain_words_comes_back_by_every_route(text):
+    # Code at the head of a line that needs three backticks: Jupytext sees a fence there, and
+    # `make markdown` refuses it, since it would not come back.
+    assume(not re.search(r"^[ >]*~[^~\n]*`", text, re.MULTILINE))
     both_ways(text)
 
 
@@ -257,12 +260,17 @@ def test_other_languages_are_shown_and_never_run():
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
-    """The notebook, run from top to bottom by a kernel, in a folder that has only images/."""
+    """The notebook, run from top to bottom by a kernel, where its links lead somewhere."""
     from nbclient import NotebookClient
 
     folder = tmp_path_factory.mktemp("notebook")
     (folder / "images").mkdir()
-    shutil.copy(README.with_name("micrograd.py"), folder)
+    elements = literate.parse(TEXT)
+    for name in literate.linked_files(elements) | set(literate.targets(elements, README)):
+        if (README.parent / name).is_file() and not name.startswith("images/"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy(README.parent / name, folder / name)
+    shutil.copy(README, folder)
     book = nbformat.reads(ipynb_of(TEXT), as_version=4)
     for cell in book.cells:
         if cell.cell_type == "code":
