@@ -76,7 +76,12 @@ def test_a_document_of_plain_words_comes_back_by_every_route(text):
     # Code at the head of a line that needs three backticks: Jupytext sees a fence there, and
     # `make markdown` refuses it, since it would not come back.
     assume(not re.search(r"^[ >]*~[^~\n]*`", text, re.MULTILINE))
-    both_ways(text)
+    try:
+        weave.notebook(text, README)
+    except literate.DocumentError:
+        assert "|" in text  # an uneven table, or one with a rule below another row
+    else:
+        both_ways(text)
 
 
 @MANY
