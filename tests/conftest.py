@@ -11,6 +11,12 @@ README = Path(literate.__file__).with_name("README.org")
 PROGRAM = README.with_name("micrograd.py")
 
 
+@pytest.fixture(scope="session")
+def elements():
+    """The elements of README.org, which no test changes."""
+    return literate.load(README)
+
+
 def explained(error, document=README, program=PROGRAM):
     """A text for each line of the program in an exception's traceback, and in its causes'."""
     rows, seen = [], []

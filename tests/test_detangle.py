@@ -126,14 +126,22 @@ def written(blocks):
     return "".join(parts)
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(BLOCK, min_size=1, max_size=6), st.data())
-def test_an_edit_of_any_line_of_any_document_comes_back(tmp_path_factory, blocks, data):
-    document = tmp_path_factory.mktemp("any") / "README.org"
+BLOCKS = st.lists(BLOCK, min_size=1, max_size=6)
+
+
+def tangled(folder, blocks, name):
+    """A document with these blocks, tangled, and the lines of one of its files."""
+    document = folder / "README.org"
     document.write_text(written(blocks), "utf-8")
     literate.tangle_command(document)
+    return document, (folder / name).read_text("utf-8").split("\n")
+
+
+@settings(max_examples=150, deadline=None)
+@given(BLOCKS, st.data())
+def test_an_edit_of_any_line_of_any_document_comes_back(tmp_path_factory, blocks, data):
     name = data.draw(st.sampled_from(sorted({name for name, _, _ in blocks})))
-    lines = (document.parent / name).read_text("utf-8").split("\n")
+    document, lines = tangled(tmp_path_factory.mktemp("any"), blocks, name)
     filled = [n for n, line in enumerate(lines) if line.strip()]
     at = data.draw(st.sampled_from(filled))
     lines[at] = data.draw(LINE.filter(lambda line: not line.endswith(" ")))
@@ -147,13 +155,10 @@ def test_an_edit_of_any_line_of_any_document_comes_back(tmp_path_factory, blocks
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(BLOCK, min_size=1, max_size=6), st.data())
+@given(BLOCKS, st.data())
 def test_any_edit_comes_back_whole_or_is_refused_with_its_line(tmp_path_factory, blocks, data):
-    document = tmp_path_factory.mktemp("any") / "README.org"
-    document.write_text(written(blocks), "utf-8")
-    literate.tangle_command(document)
     name = blocks[0][0]
-    lines = (document.parent / name).read_text("utf-8").split("\n")
+    document, lines = tangled(tmp_path_factory.mktemp("any"), blocks, name)
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(lines)))
         end = data.draw(st.integers(start, min(start + 4, len(lines))))

@@ -37,18 +37,25 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def ready(folder, verb):
-    """A document for which a verb has every kind of file to write."""
-    document = folder / "README.org"
+@pytest.fixture(params=["tangle", "detangle", "run"])
+def job(request, tmp_path, tmp_path_factory, monkeypatch):
+    """A verb that has every kind of file to write, and the files before it and after it."""
+    verb = request.param
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+    document = tmp_path / "README.org"
     document.write_text(SAMPLE)
-    literate_py(folder, "run")
+    literate_py(tmp_path, "run")
     edit(document, "square(x):", "square(x, y=2):")
     if verb == "detangle":
-        edit(folder / "small.py", "import math", "import math  # edited")
+        edit(tmp_path / "small.py", "import math", "import math  # edited")
     else:
         edit(document, "print(6 * 7)", "print(7 * 7)")
         edit(document, "<svg/>", "<svg>two</svg>")
-    return files(folder)
+    before = files(tmp_path)
+    assert literate_py(tmp_path, verb).returncode == 0
+    after = files(tmp_path)
+    restore(tmp_path, before)
+    return verb, before, after
 
 
 def restore(folder, wanted):
@@ -68,14 +75,8 @@ def whole(folder, before, after):
     return sum(data != before.get(name) for name, data in now.items())
 
 
-@pytest.mark.parametrize("verb", ["tangle", "detangle", "run"])
-def test_a_kill_at_any_change_of_the_file_system_leaves_every_file_whole(
-    tmp_path, verb, monkeypatch, tmp_path_factory
-):
-    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
-    before = ready(tmp_path, verb)
-    assert literate_py(tmp_path, verb).returncode == 0
-    after = files(tmp_path)
+def test_a_kill_at_any_change_of_the_file_system_leaves_every_file_whole(tmp_path, job):
+    verb, before, after = job
     changed = []
     for number in range(200):
         restore(tmp_path, before)
@@ -117,15 +118,8 @@ def kill_at_random(command, tries, folder, before, after):
     return hit
 
 
-@pytest.mark.parametrize("verb", ["tangle", "detangle", "run"])
-def test_kills_at_random_moments_leave_every_file_whole(
-    tmp_path, verb, monkeypatch, tmp_path_factory
-):
-    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
-    before = ready(tmp_path, verb)
-    assert literate_py(tmp_path, verb).returncode == 0
-    after = files(tmp_path)
-    restore(tmp_path, before)
+def test_kills_at_random_moments_leave_every_file_whole(tmp_path, job):
+    verb, before, after = job
     command = [sys.executable, str(TOOL), verb, str(tmp_path / "README.org")]
     assert kill_at_random(command, 15, tmp_path, before, after) > 0
 

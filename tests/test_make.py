@@ -229,19 +229,21 @@ def test_a_failure_inside_a_verb_is_the_failure_of_make(clone: Clone) -> None:
     assert clone.make("tangle").returncode != 0
 
 
-def test_tangling_without_emacs_needs_no_set_up(clone: Clone) -> None:
-    done = clone.make("tangle")
+def assert_tangles(clone: Clone, tangler: str, *arguments: str) -> None:
+    done = clone.make("tangle", *arguments)
     assert done.returncode == 0, done.stderr
-    assert "Tangling with literate.py" in done.stdout
+    assert f"Tangling with {tangler}" in done.stdout
     assert (clone.folder / "micrograd.py").read_text() == "x = 6 * 7\n"
+
+
+def test_tangling_without_emacs_needs_no_set_up(clone: Clone) -> None:
+    assert_tangles(clone, "literate.py")
     assert clone.installs() == 0
 
 
 def test_an_emacs_of_unknown_version_counts_as_not_installed(clone: Clone) -> None:
     clone.write("emacs", '#!/bin/sh\necho "some other editor"\n')
-    done = clone.make("tangle", f"EMACS={clone.folder / 'emacs'}")
-    assert done.returncode == 0, done.stderr
-    assert "Tangling with literate.py" in done.stdout
+    assert_tangles(clone, "literate.py", f"EMACS={clone.folder / 'emacs'}")
 
 
 @pytest.mark.skipif(not shutil.which("emacs"), reason="needs Emacs")
@@ -253,10 +255,7 @@ def test_emacs_tangles_from_28_2_on(clone: Clone, version: str, tangler: str) ->
     real = shutil.which("emacs")
     pretend = f'(setq emacs-version \\"{version}\\")'
     clone.write("emacs", f'#!/bin/sh\nexec "{real}" --batch --eval "{pretend}" "$@"\n')
-    done = clone.make("tangle", f"EMACS={clone.folder / 'emacs'}")
-    assert done.returncode == 0, done.stderr
-    assert f"Tangling with {tangler}" in done.stdout
-    assert (clone.folder / "micrograd.py").read_text() == "x = 6 * 7\n"
+    assert_tangles(clone, tangler, f"EMACS={clone.folder / 'emacs'}")
 
 
 def test_clean_removes_what_make_made_and_nothing_else(clone: Clone) -> None:

@@ -9,6 +9,7 @@ import torch
 from micrograd.engine import Value
 from micrograd.nn import MLP
 from sklearn.datasets import make_moons
+from test_networks import as_torch, forward
 
 PUBLISHED = {
     0: (0.8958441028683222, 0.50),
@@ -105,38 +106,15 @@ def test_every_point_of_the_moons_ends_on_its_side_of_the_boundary(run):
     corner = Z[0, 0], Z[0, -1], Z[-1, 0], Z[-1, -1]
     assert corner[1] and not corner[2], "lower right is blue, upper left is red"
 
-    layers = as_torch(model)
-    expected = forward(layers, torch.tensor(Xmesh)).tolist()
+    expected = forward(as_torch(model), torch.tensor(Xmesh))[:, 0].tolist()
     assert [s.data for s in scores] == pytest.approx(expected, rel=1e-10, abs=1e-10)
     assert [bool(model(row).data > 0) for row in X] == (y > 0).tolist()
-
-
-def as_torch(model):
-    """The weights and the biases of each layer, as float64 tensors of their own."""
-
-    def tensor(data):
-        return torch.tensor(data, dtype=torch.float64, requires_grad=True)
-
-    return [
-        (
-            tensor([[w.data for w in n.w] for n in layer.neurons]),
-            tensor([n.b.data for n in layer.neurons]),
-        )
-        for layer in model.layers
-    ]
-
-
-def forward(layers, x):
-    for w, b in layers[:-1]:
-        x = torch.relu(x @ w.T + b)
-    w, b = layers[-1]
-    return (x @ w.T + b)[:, 0]
 
 
 def test_training_on_random_batches_goes_where_pytorch_goes():
     X, y, model = moons([8, 8, 1])
     layers = as_torch(model)
-    parameters = [p for layer in layers for p in layer]
+    parameters = [p for w, b, _ in layers for p in (w, b)]
     sgd = torch.optim.SGD(parameters, lr=0.2)
     before = loss(model, X, y)
     for _ in range(25):
@@ -145,7 +123,8 @@ def test_training_on_random_batches_goes_where_pytorch_goes():
         found, _ = loss(model, Xb, yb)
         step(model, found, 0.2)
 
-        margins = torch.relu(1 - torch.tensor(yb) * forward(layers, torch.tensor(Xb)))
+        out = forward(layers, torch.tensor(Xb))[:, 0]
+        margins = torch.relu(1 - torch.tensor(yb) * out)
         expected = margins.mean() + 1e-4 * sum((p * p).sum() for p in parameters)
         sgd.zero_grad()
         expected.backward()

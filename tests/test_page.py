@@ -69,11 +69,6 @@ class Page(html.parser.HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def elements():
-    return literate.load(README)
-
-
-@pytest.fixture(scope="module")
 def text(elements):
     return page_module.page(elements, README)
 
@@ -99,12 +94,7 @@ def test_nothing_is_loaded_from_elsewhere(text, page):
 
 
 def test_every_figure_is_inline_in_order(elements, page):
-    names = []
-    for element in elements:
-        if element.kind in (*literate.SENTENCES, "result"):
-            plain = literate.without_code(element.text)
-            names += re.findall(r"\[\[file:([^][]+\.(?:svg|png))\]\]", plain)
-    figures = [(ROOT / name).read_bytes() for name in names]
+    figures = [(ROOT / name).read_bytes() for name in test_render.figures(elements)]
     assert [base64.b64decode(image.split(",")[1]) for image in page.images] == figures
     assert len(figures) > 9
 

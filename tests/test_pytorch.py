@@ -322,14 +322,19 @@ def constant(x):
 positive = st.floats(0.25, 2).map(lambda x: round(x, 3))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(programs(positive, positive, steps=10))
-def test_random_graphs_agree_from_end_to_end(program):
+def regular(program):
+    """The leaves and all nodes of a regular program; as tensors, its leaves and last node."""
     leaves, steps = program
     values, tensors = [Value(x) for x in leaves], [tensor(x) for x in leaves]
     nodes = run(steps, values, float)
     assume(is_regular(nodes))
-    t = run(steps, tensors, constant)[-1]
+    return (values, nodes), (tensors, run(steps, tensors, constant)[-1])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(programs(positive, positive, steps=10))
+def test_random_graphs_agree_from_end_to_end(program):
+    (values, nodes), (tensors, t) = regular(program)
     nodes[-1].backward()
     t.backward()
     assert_agree(nodes[-1].data, t.item(), "value")
@@ -349,12 +354,9 @@ def torch_grad(y, xs):
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(programs(positive, positive, steps=7))
 def test_second_derivatives_of_random_graphs_agree(program):
-    leaves, steps = program
-    values, tensors = [Value(x) for x in leaves], [tensor(x) for x in leaves]
-    nodes = run(steps, values, float)
-    assume(is_regular(nodes))
+    (values, nodes), (tensors, t) = regular(program)
     first = micrograd.grad(nodes[-1], values)
-    first_torch = torch_grad(run(steps, tensors, constant)[-1], tensors)
+    first_torch = torch_grad(t, tensors)
     second = [micrograd.grad(g, values) for g in first]
     second_torch = [torch_grad(g, tensors) for g in first_torch]
     assume(all(abs(number(x)) < 1e6 for row in second for x in row))

@@ -79,11 +79,6 @@ def render(text):
 
 
 @pytest.fixture(scope="module")
-def elements():
-    return literate.load(README)
-
-
-@pytest.fixture(scope="module")
 def page():
     return render(README.read_text("utf-8"))
 
@@ -148,14 +143,19 @@ def test_all_code_and_every_result_is_shown_in_order(elements, page):
     ]
 
 
-def test_every_image_is_shown_and_exists(elements, page):
-    expected = []
+def figures(elements):
+    """The path of each figure in the document, in order."""
+    found = []
     for element in elements:
         if element.kind in (*literate.SENTENCES, "result"):
             plain = literate.without_code(element.text)
-            expected += re.findall(r"\[\[file:([^][]+\.(?:svg|png))\]\]", plain)
-    assert page.images == expected
-    assert all((README.parent / name).is_file() for name in expected)
+            found += re.findall(r"\[\[file:([^][]+\.(?:svg|png))\]\]", plain)
+    return found
+
+
+def test_every_image_is_shown_and_exists(elements, page):
+    assert page.images == figures(elements)
+    assert all((README.parent / name).is_file() for name in figures(elements))
 
 
 def test_every_heading_and_table_is_shown(elements, page):
