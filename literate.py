@@ -1,14 +1,6 @@
 """Tangle, run and check a literate document such as README.org, without Emacs.
 
-    python literate.py tangle [DOCUMENT]         write the program that the document contains
-    python literate.py run [--force] [DOCUMENT]  run its Python blocks: refresh all
-    python literate.py check [DOCUMENT]          run them and show what differs; change nothing
-    python literate.py detangle [DOCUMENT]       take edits of the program into the document
-    python literate.py notebook [DOCUMENT]       write micrograd.ipynb, for Jupyter
-    python literate.py markdown [DOCUMENT]       write micrograd.md, for any editor
-    python literate.py html [DOCUMENT]           write micrograd.html, one page to read
-    python literate.py fold COPY [DOCUMENT]      bring the edits made in one of these back
-    python literate.py exercise [N [DOCUMENT]]   check your answer to an exercise
+`python literate.py --help` lists its verbs; `python literate.py VERB --help` explains one.
 
 The document is written in a small part of Org. The rest is refused, by `DOCUMENT:LINE: what is
 wrong; what to do` and exit status 1. No file is changed unless everything went well.
@@ -34,6 +26,7 @@ import traceback
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -227,11 +220,7 @@ def execute(elements: list[Element], document: Path, end: float = math.inf) -> M
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="literate-")))
         stage = folder / "stage"
         (stage / IMAGES).mkdir(parents=True)
-        text = "".join(element.text for element in elements)
-        linked = {name: read(document.parent / name) for name in linked_files(elements)}
-        needed = {name: data for name, data in linked.items() if data is not None}
-        files = {**needed, document.name: text.encode(), **program}
-        write(files, stage)
+        write({**needed_files(elements, document), **program}, stage)
         printed = stack.enter_context(open(folder / "printed", "w+b"))
         reports = stack.enter_context(child(stage, document.name, printed))
         bar = tqdm(total=len(blocks), desc=document.name, leave=False, disable=None)
@@ -257,6 +246,14 @@ def execute(elements: list[Element], document: Path, end: float = math.inf) -> M
             if path.is_file():
                 made.figures[path.relative_to(stage).as_posix()] = path.read_bytes()
     return made
+
+
+def needed_files(elements: list[Element], document: Path) -> dict[str, bytes]:
+    """The files that the blocks may read: the document itself, and those that it links to."""
+    text = "".join(element.text for element in elements)
+    linked = {name: read(document.parent / name) for name in linked_files(elements)}
+    found = {name: data for name, data in linked.items() if data is not None}
+    return {**found, document.name: text.encode()}
 
 
 def format_output(block: Block, output: bytes) -> str:
@@ -506,7 +503,7 @@ def stamp(elements: list[Element], document: Path) -> bytes:
     return hashlib.sha256(repr(parts).encode()).hexdigest().encode() + b"\n"
 
 
-# Commands: each gives the exit status.
+# Commands, each of the verb that it is named after: it gives the exit status.
 
 
 def tangle_command(document: Path) -> int:
@@ -518,21 +515,8 @@ def tangle_command(document: Path) -> int:
     return 0
 
 
-def detangle_command(document: Path) -> int:
-    from tools.detangle import detangle
-
-    elements = load(document)
-    text, files, changes = detangle(elements, document)
-    changed = write({document.name: text.encode(), **files}, document.parent)
-    remember(files, document)
-    print("\n".join([*changes, ""]), end="")
-    say_changed(changed, document)
-    if changed:
-        print("`make` refreshes the results")
-    return 0
-
-
 def run_command(document: Path, force: bool) -> int:
+    """Run the document, unless nothing has changed, and write all that it makes."""
     elements = load(document)
     text = "".join(element.text for element in elements)
     if not force and read(document.with_name(STAMP)) == stamp(elements, document):
@@ -576,41 +560,50 @@ def catch_signals(handler: Any) -> None:
         signal.signal(number, handler)
 
 
+# What each verb does, and the module that has its command: it is loaded then, as some need more
+# than Python has.
+VERBS = {
+    "tangle": ("write the program that the document contains", "literate"),
+    "run": ("run its Python blocks; refresh the program, every figure and result", "literate"),
+    "check": ("run them and show what differs; change nothing", "literate"),
+    "detangle": ("take edits of the program into the document", "tools.detangle"),
+    "notebook": ("write micrograd.ipynb, for Jupyter", "tools.fold"),
+    "markdown": ("write micrograd.md, for any editor", "tools.fold"),
+    "fold": ("bring the edits made in one of these two back", "tools.fold"),
+    "html": ("write micrograd.html, one page to read", "tools.page"),
+    "exercise": ("check your answer to an exercise", "tools.exercise"),
+}
+
+
+def parse_arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=HERE.name,
+        description="Tangle, run and check a literate document.",
+        epilog=f"`{HERE.name} VERB --help` says what a verb takes.",
+    )
+    verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", required=True)
+    each = {
+        name: verbs.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        for name, (about, _) in VERBS.items()
+    }
+    each["run"].add_argument("--force", action="store_true", help="even if nothing has changed")
+    each["fold"].add_argument("copy", type=Path, help="the .md or .ipynb that was edited")
+    each["exercise"].add_argument("number", nargs="?", help="such as 4.2; none lists them all")
+    default = HERE.with_name("README.org")
+    for verb in each.values():
+        about = "README.org, unless you name another"
+        verb.add_argument("document", nargs="?", type=Path, default=default, help=about)
+    # Options last: some versions of argparse miss a document that comes behind one.
+    return parser.parse_args(sorted(words, key=lambda word: word.startswith("-")))
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Tangle, run and check a literate document.")
-    verbs = "tangle run check detangle exercise notebook markdown html fold".split()
-    parser.add_argument("verb", choices=verbs)
-    if "fold" in sys.argv[1:2]:
-        parser.add_argument("copy", type=Path, help="the .md or .ipynb that was edited")
-    if "exercise" in sys.argv[1:2]:
-        parser.add_argument("number", nargs="?", help="such as 4.2; without it, a list of all")
-    parser.add_argument("document", nargs="?", type=Path, default=HERE.with_name("README.org"))
-    parser.add_argument("--force", action="store_true", help="run, even if nothing has changed")
-    given = parser.parse_intermixed_args()
-    document = given.document
+    given = vars(parse_arguments(sys.argv[1:]))
+    verb, document = given.pop("verb"), given["document"]
     catch_signals(signal.default_int_handler)
     try:
-        if given.verb == "tangle":
-            return tangle_command(document)
-        if given.verb == "detangle":
-            return detangle_command(document)
-        if given.verb == "exercise":
-            from tools.exercise import exercise_command
-
-            return exercise_command(document, given.number)
-        if given.verb == "run":
-            return run_command(document, given.force)
-        if given.verb == "check":
-            return check_command(document)
-        if given.verb == "html":
-            from tools import page  # here, since only this needs Pygments
-
-            return page.page_command(document)
-        from tools import fold  # here, since only copies need Jupytext
-
-        if given.verb == "fold":
-            return fold.fold_command(document, given.copy)
-        return fold.copy_command(document, given.verb)
+        command = getattr(import_module(VERBS[verb][1]), f"{verb}_command")
+        return int(command(**given))
     except DocumentError as error:
         place = error.place or f"{document.name}:{error.line}"
         message, status = f"{error.trace}{place}: {error}", 1

@@ -1,5 +1,6 @@
 """literate.py on small documents: what it makes, and what it refuses, changing nothing."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -505,3 +506,25 @@ def test_a_file_that_cannot_be_written_leaves_the_others_as_they_were(document):
 def test_a_missing_document_is_named(tmp_path):
     done = literate_py(tmp_path, "run")
     assert done.returncode == 1 and "README.org: No such file" in done.stderr
+
+
+@pytest.mark.parametrize("verb", literate.VERBS)
+def test_help_says_what_each_verb_does_and_takes(verb, capsys):
+    about, module = literate.VERBS[verb]
+    for words in (["--help"], [verb, "--help"]):
+        with pytest.raises(SystemExit, match="0"):
+            literate.parse_arguments(words)
+        said = " ".join(capsys.readouterr().out.split())
+        assert about[1:] in said and ("[document]" in said) == (words[0] == verb)
+    assert callable(getattr(importlib.import_module(module), f"{verb}_command"))
+
+
+def test_an_unknown_verb_is_refused_with_those_that_are_known(tmp_path):
+    done = literate_py(tmp_path, "tangel")
+    assert done.returncode == 2 and "'tangel' (choose from 'tangle', " in done.stderr
+
+
+@pytest.mark.parametrize("words", [["run", "a.org", "--force"], ["run", "--force", "a.org"]])
+def test_an_option_stands_before_the_document_or_behind_it(words):
+    given = literate.parse_arguments(words)
+    assert (given.document, given.force) == (Path("a.org"), True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,11 +24,28 @@ from literate import (
     edited,
     escape,
     first_line,
+    load,
     parse,
+    remember,
     row_of,
+    say_changed,
     tangle,
     targets,
+    write,
 )
+
+
+def detangle_command(document: Path) -> int:
+    """Take the edits of tangled files into the document. Gives the exit status."""
+    elements = load(document)
+    text, files, said = detangle(elements, document)
+    changed = write({document.name: text.encode(), **files}, document.parent)
+    remember(files, document)
+    print("\n".join([*said, ""]), end="")
+    say_changed(changed, document)
+    if changed:
+        print("`make` refreshes the results")
+    return 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +94,14 @@ def detangle(
         if made != data:
             message = "no block begins with a blank line, or ends in blanks; remove them"
             raise DocumentError(1, message, place=f"{name}:{row_of(data, made)}")
-    changes = []
+    return text, files, changes(elements, now, files, document)
+
+
+def changes(
+    elements: list[Element], now: list[Element], files: Iterable[str], document: Path
+) -> list[str]:
+    """A line for each block that was edited: where that is in the document and in its file."""
+    found = []
     rows = dict.fromkeys(files, 1)  # where the next block's code begins in each file
     for old, new in zip(elements, now, strict=True):
         if not (isinstance(old, Block) and isinstance(new, Block)):
@@ -85,10 +110,10 @@ def detangle(
         if new.text != old.text:
             first = row_of(f"{bare(new)}\n".encode(), f"{bare(old)}\n".encode()) - 1
             here = f"{document.name}:{first_line(new) + first}"
-            changes.append(f"{here}: edited as at {name}:{rows[name] + first}")
-        if name in files:
+            found.append(f"{here}: edited as at {name}:{rows[name] + first}")
+        if name in rows:
             rows[name] += (bare(new) + BETWEEN).count("\n")
-    return text, files, changes
+    return found
 
 
 def text_of(name: str, blocks: list[Block], document: Path) -> str:

@@ -146,6 +146,7 @@ def judge(printed: str, wanted: str) -> tuple[str, str]:
 
 
 def exercise_command(document: Path, number: str | None) -> int:
+    """Check the answer to an exercise, or begin it. Gives the exit status: 0 if it is right."""
     elements = load(document)
     known = exercises(elements)
     if number not in known:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from bisect import bisect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -226,18 +226,22 @@ def clash(one: Hunk, two: Hunk, now: list[Piece], new: list[Piece], name: str) -
     return DocumentError(1, message, shown, place=sides[1][0])
 
 
-# The command.
+# The commands: each gives the exit status.
 
 
-def copy_command(document: Path, verb: str) -> int:
-    """Write the document's copy: `markdown` or `notebook`. Gives the exit status."""
+def notebook_command(document: Path) -> int:
+    return write_copy(document, "micrograd.ipynb", weave.as_ipynb)
+
+
+def markdown_command(document: Path) -> int:
+    return write_copy(document, "micrograd.md", weave.as_markdown)
+
+
+def write_copy(document: Path, name: str, written: Callable[[Any], str]) -> int:
+    """Write the document's copy, unless one is there that has edits."""
     literate.load(document)
     text = document.read_bytes().decode()
-    book = weave.notebook(text, document)
-    if verb == "markdown":
-        name, data = "micrograd.md", weave.as_markdown(book)
-    else:
-        name, data = "micrograd.ipynb", weave.as_ipynb(book)
+    data = written(weave.notebook(text, document))
     weave.check_copy(text, Path(name), data.encode())
     copy = document.with_name(name)
     old = literate.read(copy)
@@ -264,7 +268,7 @@ def has_edits(document: Path, copy: Path, data: bytes) -> bool:
 
 
 def fold_command(document: Path, copy: Path) -> int:
-    """Bring the edits made in a copy into the document. Gives the exit status."""
+    """Bring the edits made in a copy into the document."""
     literate.load(document)
     text = document.read_bytes().decode()
     book = weave.read_notebook(copy, copy.read_bytes())

@@ -240,6 +240,8 @@ def shows_result(element: Element) -> bool:
 
 
 def check_sentences(element: Element) -> None:
+    """Raise DocumentError for links and marks in sentences that would be shown otherwise."""
+
     def fail(start: int, message: str) -> None:
         line = element.line + plain.count("\n", 0, start)
         raise DocumentError(line, f"`{plain[start:].split(chr(10))[0][:50]}` {message}")

@@ -31,7 +31,7 @@ TYPES = {"svg": "svg+xml", "jpg": "jpeg"}
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
-def page_command(document: Path) -> int:
+def html_command(document: Path) -> int:
     """Write the document's page. Gives the exit status."""
     data = page(literate.load(document), document).encode()
     changed = literate.write({NAME: data}, document.parent)

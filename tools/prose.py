@@ -174,6 +174,7 @@ def read_org_items(
 
 
 def read_org_table(node: Node, lines: list[str]) -> Node:
+    """The node, of which these are the lines, as a table."""
     rules = [i for i, row in enumerate(lines) if row.lstrip().startswith("|-")]
     if rules not in ([], [1]) or len(lines) == len(rules):
         message = "a table needs its only line |---| below its first row; move or remove others"
@@ -211,6 +212,7 @@ def write_org(node: Node) -> str:
 
 
 def check_flat(node: Node) -> None:
+    """Raise a DocumentError for marks within marks."""
     for span in node.spans:
         for inner in walk(span.inside):
             if inner.kind != "text" and (inner.kind != "link" or span.kind == "link"):
@@ -222,6 +224,7 @@ def check_flat(node: Node) -> None:
 
 
 def proves(node: Node, text: str) -> bool:
+    """Whether the text, read as Org, gives just this node."""
     try:
         return [key(back) for back in read_org(text)] == [key(node)]
     except DocumentError:
@@ -401,6 +404,8 @@ LINE_ESCAPES = re.compile(
 
 
 def markdown_spans(spans: Iterable[Span]) -> str:
+    """A sentence in Markdown."""
+
     def one(span: Span) -> str:
         inside = markdown_spans(span.inside)
         if span.kind == "text":
@@ -442,6 +447,8 @@ def write_markdown(node: Node) -> str:
 
 
 def markdown_lines(node: Node) -> str:
+    """The node's lines in Markdown; an error in them has no line yet."""
+
     def inside(nodes: Iterable[Node]) -> str:
         return "".join("\n" * part.gap + markdown_lines(part) for part in nodes)
 
@@ -519,6 +526,7 @@ def read_markdown(text: str, references: dict[str, Any]) -> list[Node]:
 
 
 def read_markdown_block(part: SyntaxTreeNode, lines: list[str], container: str) -> list[Node]:
+    """The nodes of a part of a text; `container` is the `list` or `quote` that it is in."""
     start, end = part.map or (0, 0)
     gap = start > 0 and not lines[start - 1].strip(" >\t")
     node = Node("para", gap=gap, line=start + 1, end=end + 1)
@@ -552,6 +560,7 @@ def read_markdown_block(part: SyntaxTreeNode, lines: list[str], container: str) 
 
 
 def read_heading(node: Node, part: SyntaxTreeNode) -> Node:
+    """The node as a heading or title; a link's target at its end becomes its CUSTOM_ID."""
     inline = part.children[0]
     children = list(inline.children)
     found = ANCHOR.search(inline.content)
@@ -586,6 +595,7 @@ def read_html(node: Node, text: str) -> list[Node]:
 
 
 def read_items(part: SyntaxTreeNode, lines: list[str]) -> list[Node]:
+    """The items of a list; which of Markdown's bullets they have says nothing."""
     items: list[Node] = []
     first = int(part.attrs.get("start", 1)) if part.type == "ordered_list" else None
     for i, child in enumerate(part.children):
@@ -605,6 +615,7 @@ def read_items(part: SyntaxTreeNode, lines: list[str]) -> list[Node]:
 
 
 def read_table(node: Node, part: SyntaxTreeNode) -> Node:
+    """The node as a table; an empty heading, which Markdown needs, is none."""
     rows = []
     for row in (row for group in part.children for row in group.children):
         cells = []
@@ -628,6 +639,7 @@ def read_spans(part: SyntaxTreeNode, line: int) -> tuple[Span, ...]:
 
 
 def merge(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The spans with neighbouring texts in one."""
     merged: list[Span] = []
     for span in spans:
         if merged and merged[-1].kind == span.kind == "text":
@@ -638,6 +650,7 @@ def merge(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def read_span(part: SyntaxTreeNode, line: int) -> list[Span]:
+    """One part of a sentence. Raises DocumentError, at this line, for what Org has not."""
     if part.type in NO_MARKDOWN:
         raise DocumentError(line, f"`{part.content.strip()}`: {NO_MARKDOWN[part.type]}")
     if part.type == "text":
@@ -670,6 +683,7 @@ def read_span(part: SyntaxTreeNode, line: int) -> list[Span]:
 
 
 def read_link(part: SyntaxTreeNode, inside: tuple[Span, ...], line: int) -> Span:
+    """A link with the description `inside`, unless that only repeats where it leads."""
     url = str(part.attrs["href"])
     if part.attrs.get("title"):
         raise DocumentError(
