@@ -441,9 +441,11 @@ def markdown_link(target: str, inside: str) -> str:
 def write_markdown(node: Node) -> str:
     """The node's lines in Markdown. Raises DocumentError at its line if there are none."""
     try:
-        return markdown_lines(node)
+        text = markdown_lines(node)
     except DocumentError as error:
         raise DocumentError(node.line, str(error)) from None
+    # To Jupytext three backticks in the first column begin a fence, whatever stands behind.
+    return re.sub(r"^(?=```)", " ", text, flags=re.MULTILINE) if node.kind == "para" else text
 
 
 def markdown_lines(node: Node) -> str:
