@@ -583,7 +583,7 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     )
     verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", required=True)
     each = {
-        name: verbs.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        name: verbs.add_parser(name, help=about, description=about)
         for name, (about, _) in VERBS.items()
     }
     each["run"].add_argument("--force", action="store_true", help="even if nothing has changed")

@@ -35,19 +35,6 @@ from literate import (
 )
 
 
-def detangle_command(document: Path) -> int:
-    """Take the edits of tangled files into the document. Gives the exit status."""
-    elements = load(document)
-    text, files, said = detangle(elements, document)
-    changed = write({document.name: text.encode(), **files}, document.parent)
-    remember(files, document)
-    print("\n".join([*said, ""]), end="")
-    say_changed(changed, document)
-    if changed:
-        print("`make` refreshes the results")
-    return 0
-
-
 @dataclass(frozen=True)
 class Chunk:
     """Code that equals any other with the same `text`, from whatever `place`, `file:line`."""
@@ -247,3 +234,16 @@ def with_code(block: Block, code: str) -> str:
         same = kind == "equal"
         body += lines[start + i : start + j] if same else map(escape, new[k:m])
     return "\n".join([*lines[:start], *body, *lines[end:]])
+
+
+def detangle_command(document: Path) -> int:
+    """Take the edits of tangled files into the document. Gives the exit status."""
+    elements = load(document)
+    text, files, said = detangle(elements, document)
+    changed = write({document.name: text.encode(), **files}, document.parent)
+    remember(files, document)
+    print("\n".join([*said, ""]), end="")
+    say_changed(changed, document)
+    if changed:
+        print("`make` refreshes the results")
+    return 0
