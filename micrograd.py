@@ -5,13 +5,17 @@ it by `make detangle`.
 """
 
 import math
+import os
 import random
+import shlex
 import sys
 import warnings
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, count
+from itertools import chain
 from numbers import Real
+from tempfile import TemporaryDirectory
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any
 
@@ -137,7 +141,7 @@ RULES["abs"] = absolute
 def number(x: Any) -> float:
     """x as a float. Raises TypeError unless it is one real number, NumPy's included."""
     if isinstance(x, Real) or type(x).__name__ in ("bool", "bool_"):  # NumPy's is no Real
-        return float(x)
+        return x.__float__()
     wrong = f"{x!r:.60}, which is of type {type(x).__name__}"
     raise TypeError(f"a Value holds an int, float, bool or real NumPy scalar, not {wrong}")
 
@@ -145,7 +149,7 @@ def number(x: Any) -> float:
 def apply(op: str, *inputs: Any) -> "Value":
     """The Value of RULES[op] at inputs, which are Values or numbers."""
     values = tuple([x if isinstance(x, Value) else Value(x) for x in inputs])
-    data, local = RULES[op](*[float(x.data) for x in values])
+    data, local = RULES[op](*[x.data.__float__() for x in values])
     return Value(data, values, op, "", local)
 
 
@@ -154,7 +158,7 @@ def infix(op: str) -> tuple[Callable[[Any, Any], "Value"], Callable[[Any, Any], 
 
     def forward(a, b):
         b = b if isinstance(b, Value) else Value(b)
-        data, local = RULES[op](float(a.data), float(b.data))
+        data, local = RULES[op](a.data.__float__(), b.data.__float__())
         return Value(data, (a, b), op, "", local)
 
     return forward, lambda a, b: apply(op, b, a)
@@ -216,7 +220,7 @@ class Value:
         return notebook_svg(self)
 
 
-def topological_order(root: Value) -> list[Value]:
+def topological_order(root: Any) -> list[Any]:
     """All Values behind root, each once, inputs before what is made from them; root is last.
 
     A depth-first walk with a stack of its own: Python's ends at a depth of a thousand.
@@ -501,313 +505,211 @@ sys.modules |= {nn.__name__: nn, engine.__name__: engine}
 
 # Chapter 10: Speed
 class Symbol:
-    """A number or a condition that is not computed yet: operators on it write a program.
+    """A number or a condition that is not computed yet: op of args; an input is a bare op.
 
-    text: its name. program: the list of Symbols, in order, that it is part of. op, args: what
-    computes it from what; empty for an input and for a parameter.
+    Operators on Symbols make Symbols. A Value may hold one as its data.
     """
 
-    def __init__(self, text: str, program: list, op: str = "", args: tuple = ()):
-        self.text, self.program, self.op, self.args = text, program, op, args
-
-    def __getattr__(self, name: str) -> Callable:
-        if name not in FUNCTIONS:
-            raise AttributeError(f"{name} is not one of {', '.join(FUNCTIONS)}")
-        return lambda *others: write(name, self, *others)
+    def __init__(self, op: str, *args: Any):
+        self.op, self.args = op, args
+        self._prev = [x for x in args if isinstance(x, Symbol)]
 
     def __bool__(self, *_) -> bool:
         raise TypeError("what is not computed yet can't decide an if, nor be compared by ==")
 
-    __eq__ = __bool__
-    __neg__, __abs__ = (lambda a: -1 * a), (lambda a: absolute(a)[0])
+    def __repr__(self) -> str:
+        return self.op
+
+    __eq__, __hash__ = __bool__, object.__hash__
+    __float__, __abs__, __neg__ = (lambda a: a), (lambda a: absolute(a)[0]), (lambda a: -1 * a)
+    sigmoid, where = (lambda a: 1.0 / (1 + (-a).exp())), (lambda *args: write("where", *args))
+    __and__ = __rand__ = lambda a, b: write("&", a, b) if isinstance(b, Symbol) else b and a
 
 
-FUNCTIONS = "where exp log tanh sigmoid acos acosh asin asinh atan atanh cos cosh erf".split()
-FUNCTIONS += "erfc expm1 fabs log10 log1p log2 sin sinh sqrt tan".split()
+FUNCTIONS = "exp log tanh acos acosh asin asinh atan atanh cos cosh erf erfc expm1".split()
+FUNCTIONS += "fabs log10 log1p log2 sin sinh sqrt tan".split()
+Real.register(Symbol)
 
 
 def write(op: str, *args: Any) -> Any:
-    """A new Symbol for op at args, which are Symbols, numbers and bools, or one of args."""
-    args = tuple([x if isinstance(x, Symbol | bool) else number(x) for x in args])
+    """A new Symbol for op of args, which are Symbols, numbers and bools, or one of args."""
+    if any(isinstance(x, Value) for x in args):
+        return NotImplemented
+    args = tuple([x if x is False else number(x) for x in args])
     for x, other in zip(args, args[::-1], strict=True):
-        if op == "&" and isinstance(x, bool):
-            return other if x else False
-        if op == "*" and not isinstance(x, Symbol) and x == 1:
+        if op == "*" and getattr(x, "op", "") == "gate":
+            return x.args[0].where(*[0.0 if y is False else y * other for y in x.args[1:]])
+        if type(x) is float and (op, x) in (("+", 0), ("*", 1)):
             return other
-    if op == "**" and not isinstance(args[1], Symbol) and args[1] in (1, 2):
+    if op == "raised" and type(args[1]) is float and args[1] in (1, 2):
         return args[0] if args[1] == 1 else args[0] * args[0]
-    program = next(x.program for x in args if isinstance(x, Symbol))
-    program.append(Symbol(f"v{len(program)}", program, op, args))
-    return program[-1]
+    shut = op == "where" and any(x is False or getattr(x, "op", "") == "gate" for x in args)
+    return Symbol("gate" if shut else op, *args)
 
 
-INFIX = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "and": "&"}
+INFIX = {"add": "+", "sub": "-", "mul": "*", "truediv": "divide", "pow": "raised"}
 for _name, _op in (INFIX | {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}).items():
     setattr(Symbol, f"__{_name}__", lambda a, b, op=_op: write(op, a, b))
     setattr(Symbol, f"__r{_name}__", lambda a, b, op=_op: write(op, b, a))
+for _name in FUNCTIONS:
+    setattr(Symbol, _name, lambda a, f=_name: write("call", Symbol(f), a))
 
 
-def record(f: Callable, inputs: list[Value], known: dict[Value, Symbol], what: str) -> Value:
-    """The graph of f at inputs. known: Symbols for the leaves that are no constants.
-
-    Raises TypeError if f returns no Value, ValueError if its graph depends on their data.
-    """
-    graphs, moved = set(), {v: v.data for v in [*inputs, *known]}
+def record(f: Callable, ninputs: int, parameters: list, what: str) -> list:
+    """The derivatives of f with respect to parameters, and its value: Symbols or numbers."""
+    kept = {p: (p.data, p.grad) for p in parameters}
     try:
-        for turn in range(8):
-            for i, v in enumerate(moved):
-                sign = (-1) ** (turn + i * (turn // 2))
-                v.data = sign * (0.1 if turn < 4 else 10.0) * (1 + i / len(moved))
-            root = f(*inputs)
-            if not isinstance(root, Value):
-                raise TypeError(f"jit: {what} must return one Value, not {root!r:.60}")
-            place = {v: i for i, v in enumerate(topological_order(root))}
-            leaves = [known[v].text if v in known else v.data for v in place if not v._prev]
-            graphs.add(repr(([(v._op, [place[c] for c in v._prev]) for v in place], leaves)))
+        for i, p in enumerate(parameters):
+            p.data, p.grad = Symbol(f"p[{i}]"), 0.0
+        root = f(*[Value(Symbol(f"x[{i}]")) for i in range(ninputs)])
+        if not isinstance(root, Value):
+            raise TypeError(f"it must return one Value, not {root!r:.60}")
+        kept |= {v: (v.data, v.grad) for v in topological_order(root) if v not in kept}
+        root.backward()
+        return [p.grad for p in parameters] + [root.data]
+    except Exception as error:
+        ops = [f.f_locals["op"] for f, _ in walk_tb(error.__traceback__) if "op" in f.f_locals]
+        rule = f"the rule {ops[0]!r}: " if ops else ""
+        raise TypeError(f"jit: {what} can't be compiled: {rule}{error}") from error
     finally:
-        for v, data in moved.items():
-            v.data = data
-    if len(graphs) > 1:
-        wrong = "depends on the numbers in it (by an if, a max or a float() of a Value?)"
-        raise ValueError(f"jit: what {what} does {wrong}; use relu, or where() in a rule")
-    return root
+        for v, (data, grad) in kept.items():
+            v.data, v.grad = data, grad
 
 
-def gated(slope: Any) -> bool:
-    """Whether slope is False, a shut gate, or may turn out to be."""
-    choice = isinstance(slope, Symbol) and slope.op == "where"
-    return slope is False or choice and any(map(gated, slope.args[1:]))
-
-
-def passed(slope: Any, gradient: Any) -> Any:
-    """What comes through of a gradient: slope * gradient, or 0 where slope is False."""
-    if not gated(slope):
-        return slope * gradient
-    if slope is False:
-        return 0.0
-    condition, yes, no = slope.args
-    return condition.where(passed(yes, gradient), passed(no, gradient))
-
-
-def differentiate(f: Callable, ninputs: int, parameters: list, out: str, what: str) -> list:
-    """The program for f, which takes ninputs Values, and for its derivatives.
-
-    It adds to the array out: at place i, the derivative with respect to parameters[i], and
-    after these the value of f.
-    """
-    program: list[Symbol] = []
-    inputs = [Value(0.0) for _ in range(ninputs)]
-    place = {p: i for i, p in enumerate(parameters)}
-    known: dict[Value, Any] = {v: Symbol(f"x[{i}]", program) for i, v in enumerate(inputs)}
-    known |= {v: Symbol(f"p[{i}]", program) for v, i in place.items()}
-    root = record(f, inputs, known, what)
-    order, share, local, moving = topological_order(root), {root: 1.0}, {}, set(parameters)
-    for v in order:
-        try:
-            if v._prev:
-                known[v], slopes = RULES[v._op](*[known[child] for child in v._prev])
-                local[v] = [*zip(v._prev, slopes, strict=True)]
-        except Exception as error:
-            raise TypeError(f"jit: the rule {v._op!r} can't be compiled: {error}") from error
-        known.setdefault(v, v.data)
-        if not moving.isdisjoint(v._prev):
-            moving.add(v)
-    program.append(Symbol(f"{out}[{len(place)}]", program, "+=", (known[root],)))
-    for v in reversed(order):
-        if v in place:
-            program.append(Symbol(f"{out}[{place[v]}]", program, "+=", (share.get(v, 0.0),)))
-        for child, slope in local.get(v, ()):
-            if child in moving and slope is not False:
-                part = passed(slope, share.get(v, 0.0))
-                share[child] = share[child] + part if child in share else part
-    return program
-
-
-FORMS = {name: (f"call(math.{name}, {{}})", f"V_{name}({{}})") for name in FUNCTIONS}
-FORMS["/"], FORMS["**"] = ("divide({}, {})", "{} / {}"), ("raised({}, {})", "V_pow({}, {})")
-FORMS["where"] = ("{1} if {0} else {2}", "V_where({}, {}, {})")
-FORMS["sigmoid"] = ("sigmoid({})[0]", "V_sigmoid({})")
-
-
-def operand(x: Any, c: bool) -> str:
-    """x as an operand in Python or, if c, in C: a Symbol, or a number."""
-    text = x.text if isinstance(x, Symbol) else repr(float(x))
-    text = text.replace("inf", "INFINITY").replace("nan", "NAN")
-    return f"all({text})" if c and text[0] not in "vx" else text
-
-
-def function(name: str, program: list[Symbol], c: bool) -> str:
-    """program as a function in Python or, if c, in C, without the statements nobody needs."""
-    used: set[int] = set()
-    for s in reversed(program):
-        if s.op == "+=" or id(s) in used:
-            used |= {id(s), *map(id, s.args)}
-    lines, numbers = [f"FUNCTION {name}(void) {{" if c else f"def {name}():"], count()
-    for s in [s for s in program if id(s) in used]:
-        form = FORMS.get(s.op, (f"{{}} {s.op} {{}}",) * 2)[c] if s.op != "+=" else "{}"
-        value = form.format(*[operand(x, c) for x in s.args])
-        if s.op != "+=":
-            s.text = f"v{next(numbers)}"
-        target = f"{s.text} += " if s.op == "+=" else "let " * c + f"{s.text} = "
-        lines.append(f"    {target}{value}" + ";" * c)
+def function(name: str, outputs: list, c: bool) -> str:
+    """What adds each of outputs to its place in g, as a function in Python or, if c, in C."""
+    lines = [f"static void {name}(double *p) {{" if c else f"def {name}(x, p, g):"]
+    names: dict[Symbol, str] = {}
+    places = [Symbol("+=", Symbol(f"g[{i}]"), x) for i, x in enumerate(outputs)]
+    for s in topological_order(Symbol("", places[-1], *places))[:-1]:
+        args = [names.get(x, x.op) if isinstance(x, Symbol) else repr(float(x)) for x in s.args]
+        args = [f"all({x})" if c and x[0] in "p-0123456789in" else x for x in args]
+        text = f"{s.op}({', '.join(args)})" if s.op.isidentifier() else f" {s.op} ".join(args)
+        if s.args and s.op != "+=":
+            names[s] = f"v{len(names)}"
+            text = f"{'let ' * c}{names[s]} = {text}"
+        lines += [f"    {text}{';' * c}"] if s.args else []
     return "\n".join([*lines, "}" * c, ""])
 
 
 HEAD = r"""
 #include <math.h>
-#include <string.h>
-#define W 8
-#define LANES for (int j = 0; j < W; j++)
-#define FUNCTION static __attribute__((noinline)) void
+#define LANES for (int j = 0; j < 8; j++)
 #define let const __auto_type
-typedef double V __attribute__((vector_size(8 * W)));
-typedef double Half __attribute__((vector_size(4 * W)));
-typedef double Quarter __attribute__((vector_size(2 * W)));
-typedef double Unaligned __attribute__((vector_size(8 * W), aligned(8)));
-typedef long long M __attribute__((vector_size(8 * W)));
+#define inf INFINITY
+#define nan NAN
+#define divide(a, b) ((a) / (b))
+#define where(c, a, b) (V)(((M)(c) & (M)(a)) | (~(M)(c) & (M)(b)))
+typedef double V __attribute__((vector_size(64)));
+typedef long long M __attribute__((vector_size(64)));
+static V x[INPUTS + 1], g[P + 1];
 static inline V all(double a) { return a - (V){0}; }
-#define V_where(c, a, b) (V)(((M)(c) & (M)(a)) | (~(M)(c) & (M)(b)))
-static inline V V_pow(V a, V b) { LANES a[j] = pow(a[j], b[j]); return a; }
-static inline double sigmoid(double a) { return 1 / (1 + exp(-a)); }
-#define BY_LANE(f) static inline V V_##f(V a) { LANES a[j] = f(a[j]); return a; }
-static double *p;
-static V x[INPUTS], s[P + 1], g[P + 1];
+static inline V raised(V a, V b) { LANES a[j] = pow(a[j], b[j]); return a; }
+#define call(f, a) ({ V y = (a); LANES y[j] = f(y[j]); y; })
 """
-HEAD += "".join(f"BY_LANE({name})\n" for name in FUNCTIONS[1:])
 
 
 LOOPS = r"""
-void run(long rows, long pad, long steps, const double *rates, const double *data,
-         double *parameters, double *total, double *losses) {
-    V lane;
-    LANES lane[j] = j;
-    const M real = lane >= (double)pad;
-    p = parameters;
+void run(long rows, long steps, const double *rates, const double *data,
+         double *p, double *total, double *losses) {
     for (long k = 0; k < steps; k++) {
-        memset(s, 0, sizeof s);
-        memset(g, 0, sizeof g);
-        once();
-        for (long n = 0; n < rows + pad; n += W) {
+        for (int i = 0; i <= P; i++) g[i] = all(0);
+        for (long n = -(-rows & 7); n < rows; n += 8) {
             for (int i = 0; i < INPUTS; i++)
-                x[i] = *(const Unaligned *)(data + i * (rows + pad) + n);
-            each();
-            if (n == 0 && pad)
-                for (int i = 0; i <= P; i++) g[i] = (V)((M)g[i] & real);
+                LANES x[i][j] = data[(n + j < 0 ? 0 : n + j) * INPUTS + i];
+            each(p);
+            for (int i = 0; n < 0 && i <= P; i++) LANES g[i][j] = n + j < 0 ? 0 : g[i][j];
         }
+        x[0] = all(rows / 8.0);
+        once(p);
         for (int i = 0; i <= P; i++) {
-            const Half h = ((Half *)(g + i))[0] + ((Half *)(g + i))[1];
-            const Quarter q = ((Quarter *)&h)[0] + ((Quarter *)&h)[1];
-            total[i] = (q[0] + q[1]) * (1.0 / rows) + s[i][0];
+            const double *t = (double *)(g + i);
+            total[i] = (t[0] + t[4] + (t[1] + t[5]) + (t[2] + t[6] + (t[3] + t[7]))) / rows;
         }
+        for (int i = 0; i < P; i++) p[i] -= rates[k] * total[i];
         losses[k] = total[P];
-        for (int i = 0; rates && i < P; i++) p[i] -= rates[k] * total[i];
     }
 }
 """
 
 
 def build(source: str) -> Callable[..., None]:
-    """run() of a C program. Raises OSError if there is no compiler, or if it fails.
-
-    The compiler is $CC, or else the first of cc, gcc and clang that is installed.
-    """
+    """run() of a C program. The compiler is $CC, or else cc. Raises OSError if it fails."""
     import ctypes
-    import os
-    import shlex
-    import shutil
     import subprocess
-    import tempfile
 
-    found = [name for name in ("cc", "gcc", "clang") if shutil.which(name)]
-    compiler = shlex.split(os.environ.get("CC", "")) or found[:1]
-    if not compiler:
-        raise OSError("there is no C compiler (cc, gcc or clang)")
     flags = "-O2 -ffp-contract=off -w -shared -fPIC -x c - -lm -o".split()
-    with tempfile.TemporaryDirectory(prefix="jit-", ignore_cleanup_errors=True) as folder:
-        library = os.path.join(folder, "program.so")
+    with TemporaryDirectory(prefix="jit-", ignore_cleanup_errors=True) as folder:
         for machine in ("-march=native", "-mcpu=native", "-O2"):
-            command = [*compiler, machine, *flags, library]
+            command = [*shlex.split(os.environ.get("CC") or "cc"), machine, *flags]
+            command.append(f"{folder}/program.so")
             done = subprocess.run(command, input=source.encode(), capture_output=True)
             if done.returncode == 0:
-                run = ctypes.PyDLL(library).run
-                run.argtypes = [ctypes.c_long] * 3 + [ctypes.c_void_p] * 5
-                return lambda *args: run(*map(address, args))
-    wrong = done.stderr.decode(errors="replace").splitlines()[:5]
-    raise OSError("\n".join([f"{compiler[0]} failed:", *wrong]))
-
-
-def address(x: Any) -> Any:
-    """x as C gets it: of an array, where its numbers are."""
-    return x.buffer_info()[0] if isinstance(x, array) else x
+                run = ctypes.PyDLL(command[-1]).run
+                run.argtypes = [ctypes.c_long] * 2 + [ctypes.c_void_p] * 5
+                return lambda *args: run(*args[:2], *[x.buffer_info()[0] for x in args[2:]])
+    raise OSError(f"{command[0]} failed:\n{done.stderr.decode(errors='replace'):.400}")
 
 
 def interpret(source: str) -> Callable[..., None]:
     """run(), as C has it, for a program in Python."""
-    space = {"INFINITY": math.inf, "NAN": math.nan} | globals()
-    exec(source, space)
+    exec(source, space := globals() | vars(math))
 
-    def run(rows, _, steps, rates, data, p, total, losses):
-        space["p"] = p
+    def run(rows, steps, rates, data, p, total, losses):
         for k in range(steps):
-            space["s"], space["g"] = s, g = [[0.0] * len(total) for _ in "sg"]
-            space["once"]()
+            total[:] = array("d", [0.0] * len(total))
             for n in range(rows):
-                space["x"] = data[n::rows]
-                space["each"]()
-            total[:] = array("d", [a * (1.0 / rows) + b for a, b in zip(g, s, strict=True)])
+                space["each"](memoryview(data)[len(data) // rows * n :], p, total)
+            space["once"]([rows], p, total)
+            total[:] = array("d", [x / rows for x in total])
+            p[:] = array("d", [x - rates[k] * d for x, d in zip(p, total, strict=False)])
             losses[k] = total[-1]
-            for i in range(len(p) if rates else 0):
-                p[i] -= rates[k] * total[i]
 
     return run
 
 
-def columns(rows: Any, ninputs: int, width: int) -> tuple[int, int, array]:
-    """The number of rows, of copies of the first to fill up width, and all, by column."""
-    rows = rows.tolist() if hasattr(rows, "tolist") else list(rows)
-    for i, row in enumerate(rows):
-        if not hasattr(row, "__len__") or len(row) != ninputs:
-            raise ValueError(f"jit: row {i} should be {ninputs} numbers, not {row!r:.60}")
-    if not rows:
-        raise ValueError("jit: there are no rows")
-    flat, data, pad = array("d", chain.from_iterable(rows)), array("d"), -len(rows) % width
-    for i in range(ninputs):
-        column = flat[i::ninputs]
-        data += column[:1] * pad + column
-    return len(rows), pad, data
+class jit:
+    """The mean of loss over any number of examples, plus penalty, compiled with its gradient.
 
-
-class Compiled:
-    """The mean of a loss over rows of numbers, compiled together with its gradient, by jit().
-
-    source: the program. compiled: False if Python runs it, for want of a C compiler.
+    loss: takes ninputs Values, the numbers of one example, and returns a Value. It is run once,
+    and must do the same to all. parameters: the leaves that training changes; other leaves are
+    constants, with the data they have now. penalty: None, or a function that takes nothing and
+    returns a Value made from parameters alone. Raises TypeError or ValueError for what can't be
+    compiled. source: the program. compiled: False if Python runs it, for want of a C compiler.
     """
 
-    def __init__(self, ninputs: int, parameters: list[Value], each: list, once: list):
-        self.ninputs, self.parameters, self.compiled = ninputs, parameters, True
-        sizes = f"#define P {len(parameters)}\n#define INPUTS {ninputs}"
-        text = function("once", once, True) + "\n" + function("each", each, True)
-        self.source = sizes + HEAD + text + LOOPS
+    def __init__(self, loss: Callable, ninputs: int, parameters: Iterable, penalty=None):
+        self.ninputs, self.parameters = ninputs, [*dict.fromkeys(parameters)]
+        if wrong := [p for p in self.parameters if not isinstance(p, Value) or p._prev]:
+            raise TypeError(f"jit: a parameter is a Value without inputs, not {wrong[0]!r:.60}")
+        each = record(loss, ninputs, self.parameters, "the loss")
+        once = record(lambda n: (penalty or float)() * n, 1, self.parameters, "the penalty")
+        texts = [function("once", once, c) + function("each", each, c) for c in (False, True)]
+        if (size := texts[0].count("\n")) > LARGEST:
+            limit = f"a program of {size} lines, where {LARGEST} compile in reasonable time"
+            raise ValueError(f"jit: {limit}; take a smaller network, or PyTorch")
+        sizes = f"#define P {len(self.parameters)}\n#define INPUTS {ninputs}"
+        self.source, self.compiled = f"{sizes}{HEAD}{texts[1]}{LOOPS}", True
         try:
             self._run = build(self.source)
         except OSError as error:
             hint = "install gcc or clang (apt-get install gcc; on macOS xcode-select --install)"
-            message = f"jit: {error}\nPython runs the program instead, slowly; {hint}"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
-            text = function("once", once, False) + "\n" + function("each", each, False)
-            self.source, self.compiled = text, False
-            self._run = interpret(self.source)
+            message = f"jit: {error}\nPython runs the program, slowly; {hint} or set CC"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            self.source, self.compiled, self._run = texts[0], False, interpret(texts[0])
 
-    def __reduce__(self):
-        raise TypeError("jit: a compiled loss can't be copied or pickled; copy the model")
-
-    def _steps(self, rows: Any, rates: array | None) -> tuple[array, array, array]:
-        """The losses, the parameters and the last gradient of steps with rates, or of none."""
-        count, pad, data = columns(rows, self.ninputs, 8 if self.compiled else 1)
-        p = array("d", [p.data for p in self.parameters])
-        total, losses = array("d", bytes(8 * len(p) + 8)), array("d", rates or [0.0])
-        self._run(count, pad, len(losses), rates, data, p, total, losses)
-        return losses, p, total
+    def _steps(self, rows: Any, rates: list[float]) -> list[array]:
+        """The parameters after steps with rates, the last gradient, and all losses."""
+        rows = rows.tolist() if hasattr(rows, "tolist") else [*rows]
+        for i, row in enumerate(rows):
+            if not hasattr(row, "__len__") or len(row) != self.ninputs:
+                raise ValueError(f"jit: row {i} is not {self.ninputs} numbers: {row!r:.60}")
+        if not rows:
+            raise ValueError("jit: there are no rows")
+        p = [p.data for p in self.parameters]
+        arrays = [array("d", x) for x in (rates, chain(*rows), p, [*p, 0.0], rates)]
+        self._run(len(rows), len(rates), *arrays)
+        return arrays[2:]
 
     def backward(self, rows: Any) -> float:
         """The mean loss over rows, plus the penalty. Its gradient is added to p.grad.
@@ -815,7 +717,7 @@ class Compiled:
         rows: ninputs numbers for each example, in lists or a NumPy array. Raises ValueError if
         there are none or their lengths are wrong, TypeError for what is not a number.
         """
-        losses, _, total = self._steps(rows, None)
+        _, total, losses = self._steps(rows, [0.0])
         for p, derivative in zip(self.parameters, total, strict=False):
             p.grad += derivative
         return losses[0]
@@ -826,31 +728,10 @@ class Compiled:
         Returns the loss before each step. p.grad stays as it is. rows: as for backward(). A
         KeyboardInterrupt comes when all steps are done.
         """
-        rates = array("d", [number(step) for step in steps])
-        losses, data, _ = self._steps(rows, rates) if rates else ([], [], [])
-        for p, x in zip(self.parameters, data, strict=False):
+        data, _, losses = self._steps(rows, [number(step) for step in steps])
+        for p, x in zip(self.parameters, data, strict=True):
             p.data = x
-        return list(losses)
-
-
-def jit(loss: Callable, ninputs: int, parameters: Iterable[Value], penalty=None) -> Compiled:
-    """The Compiled mean of loss over any number of examples, plus penalty.
-
-    loss: takes ninputs Values, the numbers of one example, and returns a Value. It must do the
-    same to all. parameters: the leaves that training changes; other leaves are constants, with
-    the data they have now. penalty: None, or a function that takes nothing, and returns a Value
-    made from parameters alone. Raises TypeError or ValueError for what can't be compiled.
-    """
-    leaves = [*dict.fromkeys(parameters)]
-    for p in leaves:
-        if not isinstance(p, Value) or p._prev:
-            raise TypeError(f"jit: a parameter must be a Value without inputs, not {p!r:.60}")
-    each = differentiate(loss, ninputs, leaves, "g", "the loss")
-    once = differentiate(penalty or (lambda: Value(0.0)), 0, leaves, "s", "the penalty")
-    if (size := max(len(each), len(once))) > LARGEST:
-        wrong = f"a program of {size} statements, where {LARGEST} compile in reasonable time"
-        raise ValueError(f"jit: {wrong}; take a smaller network, or PyTorch")
-    return Compiled(ninputs, leaves, each, once)
+        return [*losses]
 
 
 LARGEST = 50_000  # about a minute

@@ -143,7 +143,7 @@ def disagreement(runs: dict[str, list[float]], tolerance: float = 1e-9) -> str |
 def human(seconds: float) -> str:
     units = [("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)]
     unit, size = next((u for u in units if seconds >= u[1]), units[-1])
-    return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / size:.3g}\N{NO-BREAK SPACE}{unit}"
 
 
 def times(x: float) -> str:
