@@ -657,11 +657,11 @@ def interpret(source: str) -> Callable[..., None]:
 
     def run(rows, steps, rates, data, p, total, losses):
         for k in range(steps):
-            total[:] = array("d", [0.0] * len(total))
+            w, g = [*p], [0.0] * len(total)
             for n in range(rows):
-                space["each"](memoryview(data)[len(data) // rows * n :], p, total)
-            space["once"]([rows], p, total)
-            total[:] = array("d", [x / rows for x in total])
+                space["each"](memoryview(data)[len(data) // rows * n :], w, g)
+            space["once"]([rows], w, g)
+            total[:] = array("d", [x / rows for x in g])
             p[:] = array("d", [x - rates[k] * d for x, d in zip(p, total, strict=False)])
             losses[k] = total[-1]
 
@@ -734,7 +734,7 @@ class jit:
         return [*losses]
 
 
-LARGEST = 50_000  # about a minute
+LARGEST = 60_000  # about a minute
 
 
 # Chapter 11: Beyond one machine
