@@ -199,7 +199,8 @@ class Value:
     def backward(self) -> None:
         """Add the derivative of self with respect to v to v.grad, for each Value v behind it.
 
-        As in PyTorch, gradients of leaves add up over calls: set them to 0 in between.
+        As in PyTorch, gradients of leaves, the Values without inputs, add up over calls: set
+        them to 0 in between.
         """
         backpropagate(self)
 
@@ -331,9 +332,9 @@ def gradcheck(f: Callable, inputs: Sequence[Any], eps=1e-6, atol=1e-5, rtol=1e-3
 def grad(output: Value, inputs: Sequence[Value]) -> tuple[Value, ...]:
     """The derivatives of output with respect to each of inputs, as Values.
 
-    They can be differentiated again, to any order (torch.autograd.grad with create_graph=True).
-    No Value's grad is changed. Raises RuntimeError if the data of a Value was changed after
-    output was computed.
+    They can be differentiated again, to any order (torch.autograd.grad with create_graph=True
+    and materialize_grads=True: an input without influence gets 0). No Value's grad is changed.
+    Raises RuntimeError if the data of a Value was changed after output was computed.
     """
     share = {output: Value(1.0)}
     for v in reversed(topological_order(output)):
