@@ -60,8 +60,9 @@ def div(a, b):
 def call(f, a):
     """f(a), where f is a function of math such as exp, log, tanh or sin, and a is a float.
 
-    inf where exp overflows, -inf for log(0), nan where f is not defined. Anything but a float
-    is asked for its own method of that name: call(math.exp, a) is then a.exp().
+    inf where f overflows, also where -inf is right, as for sinh; -inf for log(0); nan where f
+    is not defined. Anything but a float is asked for its own method of that name:
+    call(math.exp, a) is then a.exp().
     """
     if not isinstance(a, float):
         return getattr(a, f.__name__)()
