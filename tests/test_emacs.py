@@ -242,7 +242,7 @@ def test_running_the_readme_in_org_gives_its_results_and_figures(tmp_path):
     prepare(tmp_path, without_results(text))
     for name in literate.linked_files(literate.parse(text)):
         if (ROOT / name).is_file() and not (tmp_path / name).exists():
-            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)
     done = emacs(tmp_path, "-f", "literate-run-batch")
     assert done.returncode == 0, done.stderr
