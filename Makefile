@@ -13,10 +13,10 @@ another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
 plain = if [ -x $(python) ]; then $(python) literate.py $(1); \
 	else $(MAKE) --no-print-directory .python && "$(PYTHON)" literate.py $(1); fi
 
-.PHONY: all test tangle detangle images exercise check notebook markdown fold html distributed bench help clean .ready .venv .python
+.PHONY: all test tangle detangle images exercise check lint notebook markdown fold html distributed bench help clean .ready .venv .python
 .NOTPARALLEL:
 
-all: images ## what plain `make` does: set up, tangle, draw, refresh every result
+all: images ## what plain `make` does: set up, then make images
 
 test: .ready ## set up, then run every test; ARGS="-k name" goes to pytest
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
@@ -43,6 +43,10 @@ exercise: .ready ## check your answer to an exercise, as in make exercise N=4.2;
 
 check: .ready ## change nothing; say what is not what README.org makes
 	@$(python) literate.py check
+
+lint: .ready ## what GitHub asks of the code's form: ruff, and the types that mypy checks
+	@$(python) -m ruff check . && $(python) -m ruff format --check . && \
+		$(python) -m mypy *.py tools benchmarks examples tests
 
 # localhost, since a machine's own name may lead nowhere; one thread each, since there are several processes.
 distributed: .ready ## train the moons in PROCESSES=2 processes; ARGS="--steps 200" goes to the script

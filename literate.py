@@ -142,7 +142,7 @@ def edited(elements: list[Element], document: Path) -> dict[str, bytes | None]:
         if now not in (None, new, without[name]):
             before = earlier(name, document)
             if now not in before:
-                found[name] = before[0] if before else None
+                found[name] = min(before, key=lambda old: apart(old, now), default=None)
     return found
 
 
@@ -156,6 +156,12 @@ def earlier(name: str, document: Path) -> list[bytes]:
         with contextlib.suppress(DocumentError, KeyError):
             found.append(tangle(parse(done.stdout.decode()), document)[name])
     return found
+
+
+def apart(old: bytes, new: bytes | None) -> int:
+    """How many lines differ: the earlier version that is nearest is the one that was edited."""
+    was, now = ((side or b"").decode(errors="replace").split("\n") for side in (old, new))
+    return sum(line[0] in "+-" for line in difflib.unified_diff(was, now, n=0))
 
 
 def protect(elements: list[Element], document: Path) -> None:
@@ -314,9 +320,14 @@ def serve(name: str, descriptor: int) -> None:
     sys.path[0] = os.getcwd()
     sys.argv = [""]
     with os.fdopen(descriptor, "w", buffering=1, encoding="utf-8") as reports:
-        for block in parse(Path(name).read_text("utf-8")):
+        elements = parse(Path(name).read_text("utf-8"))
+        made, blocks = tangle(elements, Path(name)), targets(elements, Path(name))
+        # An exercise's document ends at its answer: then it does not make all of the program.
+        whole = [n for n in made if read(Path(n)) == made[n]]
+        program = {str(Path(n).resolve()): blocks[n] for n in whole}
+        for block in elements:
             if isinstance(block, Block) and block.runs:
-                report = run_block(block, name, main.__dict__)
+                report = run_block(block, name, program, main.__dict__)
                 sys.stdout.flush()
                 report["end"] = os.lseek(1, 0, os.SEEK_CUR)  # where its output ends
                 reports.write(json.dumps(report) + "\n")
@@ -324,8 +335,13 @@ def serve(name: str, descriptor: int) -> None:
                     break
 
 
-def run_block(block: Block, name: str, namespace: dict[str, Any]) -> dict[str, Any]:
-    """Run a block as lines of the file `name`. Gives its last value, or the error."""
+def run_block(
+    block: Block, name: str, program: dict[str, list[Block]], namespace: dict[str, Any]
+) -> dict[str, Any]:
+    """Run a block as lines of the file `name`. Gives its last value, or the error.
+
+    The error's line is the document's, also where a file of the `program` raised it.
+    """
     value = None
     try:
         tree = ast.parse("\n" * block.line + block.code, name)
@@ -339,8 +355,13 @@ def run_block(block: Block, name: str, namespace: dict[str, Any]) -> dict[str, A
         frames = error.__traceback__
         while frames and frames.tb_frame.f_code.co_filename != name:
             frames = frames.tb_next
-        rows = [n for f, n in traceback.walk_tb(frames) if f.f_code.co_filename == name]
-        line = rows[-1] if rows else getattr(error, "lineno", None) or block.line
+        places = [(f.f_code.co_filename, row) for f, row in traceback.walk_tb(frames)]
+        if isinstance(error, SyntaxError):
+            places.append((error.filename or "", error.lineno or block.line))
+        line = block.line
+        for file, row in places:
+            if file == name or file in program:
+                line = source(program[file], row) if file in program else row
         trace = "".join(traceback.format_exception(type(error), error, frames))
         what = traceback.format_exception_only(type(error), error)[-1].strip()
         return {"error": what, "line": line, "trace": trace}

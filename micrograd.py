@@ -64,8 +64,9 @@ def div(a, b):
 def call(f, a):
     """f(a), where f is a function of math such as exp, log, tanh or sin, and a is a float.
 
-    inf where exp overflows, -inf for log(0), nan where f is not defined. Anything but a float
-    is asked for its own method of that name: call(math.exp, a) is then a.exp().
+    inf where f overflows, also where -inf is right, as for sinh; -inf for log(0); nan where f
+    is not defined. Anything but a float is asked for its own method of that name:
+    call(math.exp, a) is then a.exp().
     """
     if not isinstance(a, float):
         return getattr(a, f.__name__)()
@@ -203,7 +204,8 @@ class Value:
     def backward(self) -> None:
         """Add the derivative of self with respect to v to v.grad, for each Value v behind it.
 
-        As in PyTorch, gradients of leaves add up over calls: set them to 0 in between.
+        As in PyTorch, gradients of leaves, the Values without inputs, add up over calls: set
+        them to 0 in between.
         """
         backpropagate(self)
 
@@ -335,9 +337,9 @@ def gradcheck(f: Callable, inputs: Sequence[Any], eps=1e-6, atol=1e-5, rtol=1e-3
 def grad(output: Value, inputs: Sequence[Value]) -> tuple[Value, ...]:
     """The derivatives of output with respect to each of inputs, as Values.
 
-    They can be differentiated again, to any order (torch.autograd.grad with create_graph=True).
-    No Value's grad is changed. Raises RuntimeError if the data of a Value was changed after
-    output was computed.
+    They can be differentiated again, to any order (torch.autograd.grad with create_graph=True
+    and materialize_grads=True: an input without influence gets 0). No Value's grad is changed.
+    Raises RuntimeError if the data of a Value was changed after output was computed.
     """
     share = {output: Value(1.0)}
     for v in reversed(topological_order(output)):

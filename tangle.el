@@ -140,7 +140,9 @@ It was not if it is as Org, or this document now, last time or in git's last com
          (new (literate--join (cdr target)))
          (plain (literate--join (cdr target) "\n\n"))
          (now (literate--text name))
-         (before (and now (not (member now (list new plain))) (literate--earlier name))))
+         (before (and now (not (member now (list new plain)))
+                      (seq-sort-by (lambda (old) (literate--apart old now)) #'<
+                                   (literate--earlier name)))))
     (unless (member now (append (list nil new plain) before))
       (let ((line (literate--show-edit (or (car before) new) now name))
             (document (file-name-nondirectory buffer-file-name)))
@@ -167,6 +169,13 @@ nothing was changed"
          (setq-local org-src-preserve-indentation t)
          (let ((target (assoc name (ignore-errors (literate--targets)))))
            (and target (list (literate--join (cdr target))))))))))
+
+(defun literate--apart (old new)
+  "How many lines OLD and NEW do not share.
+The earlier version that is nearest to a file is the one that was edited."
+  (let ((was (split-string old "\n")) (is (split-string new "\n")))
+    (+ (seq-count (lambda (line) (not (member line is))) was)
+       (seq-count (lambda (line) (not (member line was))) is))))
 
 (defun literate--newline-p (char) (= char ?\n))
 
@@ -296,6 +305,16 @@ Org would go on after an error, and take stderr for a part of the result.")
         (mapc #'delete-file (list source failure noise))))))
 
 (advice-add 'org-babel-execute:python :around #'literate--execute)
+
+(defun literate-run-above ()
+  "Run every block above the cursor, from the first one on, but not the one that it is in."
+  (interactive)
+  (save-excursion
+    (save-restriction
+      (let ((end (or (org-babel-where-is-src-block-head) (line-beginning-position))))
+        (widen)
+        (narrow-to-region (point-min) end)
+        (org-babel-execute-buffer)))))
 
 ;; In batch
 

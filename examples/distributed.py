@@ -122,7 +122,8 @@ def main():
     points, labels, network = moons()
     if world > len(points):
         sys.exit(f"{world} processes for {len(points)} points: start {len(points)} at most")
-    losses = read_checkpoint(given.checkpoint, network, given.steps) if given.checkpoint else []
+    mine = given.checkpoint and rank == 0  # the others get its losses and weights below
+    losses = read_checkpoint(given.checkpoint, network, given.steps) if mine else []
     say = print if rank == 0 else lambda text: None
     say(f"processes {world}, points {len(points)}, steps to go {given.steps - len(losses)}")
 
@@ -134,7 +135,7 @@ def main():
 
     meet(rank, world)
     agreed = [losses]
-    distributed.broadcast_object_list(agreed)  # process 0's checkpoint counts
+    distributed.broadcast_object_list(agreed)
     losses = agreed[0]
     train_together(network, points, labels, given.steps, losses, done)
     say(f"the same weights everywhere: {same_everywhere(network)}")

@@ -56,6 +56,12 @@ def test_in_the_program_each_chapter_begins_with_its_number_and_title():
         assert literate.bare(first[chapter]).startswith(title + "\n")
 
 
+def test_the_contents_at_the_top_name_every_chapter():
+    top = README.read_text("utf-8").split("\n* ", 1)[0]
+    contents = re.findall(r"^- \[\[#.*?\]\[(.*?)\]\]", top, re.MULTILINE)
+    assert contents == [e.text[2:].strip() for e in ELEMENTS if e.text.startswith("* ")]
+
+
 def test_each_line_of_the_program_is_found_in_the_document():
     document, program = (path.read_text("utf-8").split("\n") for path in (README, PROGRAM))
     for row, text in enumerate(program[:-1], 1):

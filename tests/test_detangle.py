@@ -440,6 +440,22 @@ def test_an_edit_by_hand_is_known_as_one_in_a_clone_even_after_it_was_committed(
 
 
 @EITHER
+def test_after_git_took_a_tangled_state_back_only_the_edit_by_hand_is_shown(two, tangling):
+    shutil.rmtree(two.parent / ".literate")
+    commit(two.parent)
+    edit(two.with_name("README.org"), "a = 3", "a = 33")
+    assert literate_py(two.parent, "tangle").returncode == 0
+    git(two.parent, "checkout", "--quiet", "README.org", "two.py")
+    edit(two, "return 2", "return 22  # é")
+    done = tangling(two.parent)
+    assert stopped(done, two.parent, files(two.parent), STOPS)
+    assert "a = 33" not in done.stderr
+    assert literate_py(two.parent, "detangle").returncode == 0
+    text = two.with_name("README.org").read_text()
+    assert "return 22  # é" in text and "a = 33" not in text
+
+
+@EITHER
 def test_without_git_and_memory_a_file_that_differs_stops_tangling(two, tangling):
     shutil.rmtree(two.parent / ".literate")
     edit(two, "return 2", "return 22  # é")

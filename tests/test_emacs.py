@@ -242,13 +242,34 @@ def test_running_the_readme_in_org_gives_its_results_and_figures(tmp_path):
     prepare(tmp_path, without_results(text))
     for name in literate.linked_files(literate.parse(text)):
         if (ROOT / name).is_file() and not (tmp_path / name).exists():
-            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)
     done = emacs(tmp_path, "-f", "literate-run-batch")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "README.org").read_text("utf-8") == text
     for name, data in made(tmp_path).items():
         assert (ROOT / name).read_bytes() == data, name
+
+
+TOP = "#+begin_src python :results output :exports both\n"
+
+
+def test_all_that_is_above_the_cursor_can_be_run_and_then_the_block_at_it(tmp_path):
+    code = ["one = 1\nprint(one)", "two = one + 1\nprint(two)", "three = two + 1\nprint(three)"]
+    text = f"{HEAD}{TOP}{code[0]}\n#+end_src\n\n* A\n\n{TOP}{code[1]}\n#+end_src\n"
+    document = prepare(tmp_path, f"{text}\n* B\n\n{TOP}{code[2]}\n#+end_src\n")
+    results = [f"{c}\n#+end_src\n\n#+RESULTS:\n: {n}\n" for n, c in enumerate(code, 1)]
+    run = f"""(progn (find-file "{document}") (search-forward "three =") (org-narrow-to-subtree)
+      (let ((place (list (buffer-string) (point-marker))))
+        (literate-run-above)
+        (princ (list (equal place (list (buffer-string) (point-marker))))))
+      (widen) (save-buffer)
+      (copy-file buffer-file-name "above.org") (org-babel-execute-src-block) (save-buffer))"""
+    done = emacs(tmp_path, "--eval", run)
+    assert (done.returncode, done.stdout) == (0, "(t)"), done.stderr
+    above = (tmp_path / "above.org").read_text()
+    assert [result in above for result in results] == [True, True, False]
+    assert all(result in document.read_text() for result in results)
 
 
 @pytest.mark.parametrize(

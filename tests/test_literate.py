@@ -284,6 +284,22 @@ def test_a_failing_block_shows_the_documents_own_lines(document, code, line, tra
 
 
 @pytest.mark.parametrize(
+    "old, new, error",
+    [
+        ("return math.prod(", "return math.product(", "AttributeError"),
+        ("def square(x):", "def square(x:", "SyntaxError"),
+    ],
+)
+def test_an_error_in_the_imported_program_is_shown_at_its_line(document, old, new, error):
+    edit(document, "print(6 * 7)", "import small\nsmall.square(2)")
+    edit(document, old, new)
+    line = line_of(document, new)
+    done = literate_py(document.parent, "run")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"README.org:{line}: {error}: ")
+
+
+@pytest.mark.parametrize(
     "old, new, message",
     [
         ("print(6 * 7)", "import os\nos._exit(3)", "ended the Python process"),
