@@ -73,7 +73,7 @@ def call(f, a):
     try:
         return f(a)
     except OverflowError:
-        return math.inf
+        return math.copysign(math.inf, f(math.copysign(1.0, a)))
     except ValueError:
         return -math.inf if a == 0 else math.nan
 
@@ -509,12 +509,14 @@ sys.modules |= {nn.__name__: nn, engine.__name__: engine}
 class Symbol:
     """A number or a condition that is not computed yet: op of args; an input is a bare op.
 
-    Operators on Symbols make Symbols. A Value may hold one as its data.
+    Operators on Symbols make Symbols. A Value may hold one as its data. gate: whether it is a
+    choice that may turn out to be False, a slope through which nothing passes.
     """
 
     def __init__(self, op: str, *args: Any):
         self.op, self.args = op, args
         self._prev = [x for x in args if isinstance(x, Symbol)]
+        self.gate = op == "where" and any(x is False or getattr(x, "gate", False) for x in args)
 
     def __bool__(self, *_) -> bool:
         raise TypeError("what is not computed yet can't decide an if, nor be compared by ==")
@@ -528,31 +530,34 @@ class Symbol:
     __and__ = __rand__ = lambda a, b: write("&", a, b) if isinstance(b, Symbol) else b and a
 
 
-FUNCTIONS = "exp log tanh acos acosh asin asinh atan atanh cos cosh erf erfc expm1".split()
-FUNCTIONS += "fabs log10 log1p log2 sin sinh sqrt tan".split()
+FUNCTIONS = "exp log tanh acos acosh asin asinh atan cos cosh erf erfc expm1 fabs".split()
+FUNCTIONS += "log10 log2 sin sinh sqrt tan".split()
 Real.register(Symbol)
 
 
 def write(op: str, *args: Any) -> Any:
     """A new Symbol for op of args, which are Symbols, numbers and bools, or one of args."""
-    if any(isinstance(x, Value) for x in args):
+    if op != "where" and any(isinstance(x, Value) for x in args):
         return NotImplemented
     args = tuple([x if x is False else number(x) for x in args])
+    for i, x in enumerate(args):
+        if (getattr(x, "op", "") in CONDITIONS) != (op == "&" or (op, i) == ("where", 0)):
+            raise TypeError("a condition is no number: combine it by &, and ask it by where()")
     for x, other in zip(args, args[::-1], strict=True):
-        if op == "*" and getattr(x, "op", "") == "gate":
+        if op == "*" and getattr(x, "gate", False):
             return x.args[0].where(*[0.0 if y is False else y * other for y in x.args[1:]])
         if type(x) is float and (op, x) in (("+", 0), ("*", 1)):
             return other
     if op == "raised" and type(args[1]) is float and args[1] in (1, 2):
         return args[0] if args[1] == 1 else args[0] * args[0]
-    shut = op == "where" and any(x is False or getattr(x, "op", "") == "gate" for x in args)
-    return Symbol("gate" if shut else op, *args)
+    return Symbol(op, *args)
 
 
+CONDITIONS = ("<", "<=", ">", ">=", "&")
 INFIX = {"add": "+", "sub": "-", "mul": "*", "truediv": "divide", "pow": "raised"}
 for _name, _op in (INFIX | {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}).items():
-    setattr(Symbol, f"__{_name}__", lambda a, b, op=_op: write(op, a, b))
-    setattr(Symbol, f"__r{_name}__", lambda a, b, op=_op: write(op, b, a))
+    setattr(Symbol, f"__{_name}__", lambda a, b, sign=_op: write(sign, a, b))
+    setattr(Symbol, f"__r{_name}__", lambda a, b, sign=_op: write(sign, b, a))
 for _name in FUNCTIONS:
     setattr(Symbol, _name, lambda a, f=_name: write("call", Symbol(f), a))
 
@@ -567,10 +572,14 @@ def record(f: Callable, ninputs: int, parameters: list, what: str) -> list:
         if not isinstance(root, Value):
             raise TypeError(f"it must return one Value, not {root!r:.60}")
         kept |= {v: (v.data, v.grad) for v in topological_order(root) if v not in kept}
+        moving = {v for v in kept if isinstance(v.data, Symbol)}
+        if any(type(v.data) is float and moving & {*v._prev} for v in kept):
+            raise TypeError("it uses a Value that was computed from a parameter before")
         root.backward()
-        return [p.grad for p in parameters] + [root.data]
+        return [p.grad for p in parameters] + [0.0 + root.data]
     except Exception as error:
-        ops = [f.f_locals["op"] for f, _ in walk_tb(error.__traceback__) if "op" in f.f_locals]
+        frames = [f for f, _ in walk_tb(error.__traceback__) if f.f_globals is globals()]
+        ops = [f.f_locals["op"] for f in frames if "op" in f.f_locals]
         rule = f"the rule {ops[0]!r}: " if ops else ""
         raise TypeError(f"jit: {what} can't be compiled: {rule}{error}") from error
     finally:
@@ -585,6 +594,7 @@ def function(name: str, outputs: list, c: bool) -> str:
     places = [Symbol("+=", Symbol(f"g[{i}]"), x) for i, x in enumerate(outputs)]
     for s in topological_order(Symbol("", places[-1], *places))[:-1]:
         args = [names.get(x, x.op) if isinstance(x, Symbol) else repr(float(x)) for x in s.args]
+        # A parameter or a constant (0.5, -1.0, inf, nan) is one number for all lanes of C.
         args = [f"all({x})" if c and x[0] in "p-0123456789in" else x for x in args]
         text = f"{s.op}({', '.join(args)})" if s.op.isidentifier() else f" {s.op} ".join(args)
         if s.args and s.op != "+=":
@@ -694,7 +704,7 @@ class jit:
         self.source, self.compiled = f"{sizes}{HEAD}{texts[1]}{LOOPS}", True
         try:
             self._run = build(self.source)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             hint = "install gcc or clang (apt-get install gcc; on macOS xcode-select --install)"
             message = f"jit: {error}\nPython runs the program, slowly; {hint} or set CC"
             warnings.warn(message, RuntimeWarning, stacklevel=2)
@@ -728,7 +738,7 @@ class jit:
         """Gradient descent: for each of steps, a step size, p.data -= step * derivative.
 
         Returns the loss before each step. p.grad stays as it is. rows: as for backward(). A
-        KeyboardInterrupt comes when all steps are done.
+        KeyboardInterrupt waits until the program ends, and then no parameter has changed.
         """
         data, _, losses = self._steps(rows, [number(step) for step in steps])
         for p, x in zip(self.parameters, data, strict=True):

@@ -139,6 +139,7 @@ def main():
     losses = agreed[0]
     train_together(network, points, labels, given.steps, losses, done)
     say(f"the same weights everywhere: {same_everywhere(network)}")
+    distributed.barrier()  # meanwhile gloo's threads let go of the tensors that they sent
     distributed.destroy_process_group()
 
 

@@ -327,13 +327,64 @@ def test_a_number_taken_from_data_has_no_gradient_as_in_the_engine(language):
         assert agree(run(jit(loss, 2, [w]), rows), wanted)
 
 
-def test_values_made_outside_of_the_loss_keep_their_numbers_and_pass_gradients_on(language):
+def test_a_value_computed_from_a_parameter_beforehand_would_be_stale_and_is_refused():
     w, c = Value(2.0), Value(3.0)
-    outside = w * c
+    outside = 10.0 * w * w + c
+    outside.grad = 7.0
+    with pytest.raises(TypeError, match="the penalty can't be .* computed from a parameter"):
+        jit(lambda x: w * x, 1, [w], penalty=lambda: outside)
+    with pytest.raises(TypeError, match="the loss can't be .* computed from a parameter"):
+        jit(lambda x: outside * x, 1, [w])
+    assert (outside.data, outside.grad, w.data, w.grad) == (43.0, 7.0, 2.0, 0.0)
+
+
+def test_other_values_made_outside_are_constants_and_keep_their_gradients(language):
+    w, c = Value(2.0), Value(3.0)
+    outside = c * c
     outside.grad, c.grad = 7.0, 8.0
-    fast = jit(lambda x: outside * x * w, 1, [w])
+    fast = jit(lambda x: outside * x * w * c, 1, [w])
     assert (outside.grad, c.grad, w.grad, w.data) == (7.0, 8.0, 0.0, 2.0)
-    assert agree(run(fast, [[5.0]]), eager(lambda x: outside * x * w, [[5.0]], [w]))
+    assert run(fast, [[5.0]]) == [270.0, 135.0]
+
+
+def test_a_gate_works_wherever_it_stands(language, monkeypatch):
+    def leaky(a):
+        return where(a > 0, a, 0.01 * a), (0.01 + where(a <= 0, False, 0.99),)
+
+    def halved(a):
+        return where(a > 0, a / 2, 0.0), (where(a <= 0, False, 1.0) / 2,)
+
+    monkeypatch.setitem(RULES, "leaky", leaky)
+    monkeypatch.setitem(RULES, "halved", halved)
+    w = Value(1.0)
+    for loss in (lambda x: (w * x).leaky() * 3.0, lambda x: (w * x).halved().log()):
+        fast = jit(loss, 1, [w])
+        for x in (-2.0, 0.0, 2.0):
+            assert agree(run(fast, [[x]]), eager(loss, [[x]], [w]))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda a: (where(a > 1, 2 * a, a), (where(a > 1, a > 0, 1.0),)),
+        lambda a: (where(where(a > 1, 1.0, a < -1), 5.0, 7.0), (0.0,)),
+        lambda a: (where(a, 5.0, 0.1), (0.0,)),
+        lambda a: (a * (a > 0), (1.0,)),
+        lambda a: (a & (a > 0), (1.0,)),
+        lambda a: (a > 0, (1.0,)),
+    ],
+)
+def test_a_condition_used_as_a_number_or_the_other_way_is_refused(rule, monkeypatch):
+    monkeypatch.setitem(RULES, "mine", rule)
+    w = Value(2.0)
+    with pytest.raises(TypeError, match="a condition is no number"):
+        jit(lambda x: (w * x).mine(), 1, [w])
+
+
+def test_where_on_values_in_a_loss_is_refused_with_a_reason():
+    w = Value(2.0)
+    with pytest.raises(TypeError, match="the rule 'where': a Value holds"):
+        jit(lambda x: where(x > 0, w * x, w), 1, [w])
 
 
 def test_what_is_no_loss_or_no_parameter_is_refused():
@@ -415,6 +466,14 @@ def test_a_compiler_that_fails_is_quoted(monkeypatch, tmp_path):
     monkeypatch.setenv("CC", str(failing))
     w = Value(2.0)
     with pytest.warns(RuntimeWarning, match="cc failed:\nyou have not agreed"):
+        fast = jit(lambda x: w * x, 1, [w])
+    assert run(fast, [[3.0]]) == [6.0, 3.0]
+
+
+def test_a_cc_that_is_no_command_is_quoted(monkeypatch):
+    monkeypatch.setenv("CC", "'gcc")
+    w = Value(2.0)
+    with pytest.warns(RuntimeWarning, match="No closing quotation\n.* set CC"):
         fast = jit(lambda x: w * x, 1, [w])
     assert run(fast, [[3.0]]) == [6.0, 3.0]
 
