@@ -120,6 +120,16 @@ def test_every_rule_gives_the_engines_values_and_gradients_at_every_edge(op, lan
         assert agree(run(fast, [point]), eager(loss, [point], [w, v])), point
 
 
+@pytest.mark.parametrize("name", micrograd.FUNCTIONS)
+def test_every_function_of_math_is_the_engines_at_every_edge(name, language, monkeypatch):
+    f = getattr(math, name)
+    monkeypatch.setitem(RULES, "mine", lambda a: (call(f, a), (call(f, a),)))
+    w = Value(1.0)
+    fast = jit(lambda x: (w * x).mine(), 1, [w])
+    for a in EDGES:
+        assert agree(run(fast, [[a]]), eager(lambda x: (w * x).mine(), [[a]], [w])), a
+
+
 def test_a_shut_gate_passes_nothing_not_even_an_infinite_gradient(language):
     w = Value(-1.0)
     fast = jit(lambda x: (w * x).relu().log(), 1, [w])

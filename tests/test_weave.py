@@ -277,7 +277,7 @@ def executed(tmp_path_factory):
     elements = literate.parse(TEXT)
     for name in literate.linked_files(elements) | set(literate.targets(elements, README)):
         if (README.parent / name).is_file() and not name.startswith("images/"):
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(README.parent / name, folder / name)
     shutil.copy(README, folder)
     book = nbformat.reads(ipynb_of(TEXT), as_version=4)
