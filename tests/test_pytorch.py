@@ -433,7 +433,9 @@ def test_the_published_sanity_check_agrees():
     assert ours == theirs == (-20.0, 46.0)
 
 
-@pytest.mark.parametrize("name", "exp expm1 sinh cosh tanh erf erfc sin acos acosh log log2 log10".split())
+@pytest.mark.parametrize(
+    "name", "exp expm1 sinh cosh tanh erf erfc sin acos acosh log log2 log10".split()
+)
 @pytest.mark.parametrize("x", [0.0, 1.0, -1.0, 2000.0, -2000.0, 1e300, -1e300])
 def test_a_function_of_math_is_pytorchs_also_where_it_overflows(name, x):
     ours = micrograd.call(getattr(math, name), x)
