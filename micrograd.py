@@ -506,6 +506,7 @@ sys.modules |= {nn.__name__: nn, engine.__name__: engine}
 
 
 # Chapter 10: Speed
+@Real.register
 class Symbol:
     """A number or a condition that is not computed yet: op of args; an input is a bare op.
 
@@ -532,7 +533,6 @@ class Symbol:
 
 FUNCTIONS = "exp log tanh acos acosh asin asinh atan cos cosh erf erfc expm1 fabs".split()
 FUNCTIONS += "log10 log2 sin sinh sqrt tan".split()
-Real.register(Symbol)
 
 
 def write(op: str, *args: Any) -> Any:
