@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from numbers import Real
+from shutil import which
 from tempfile import TemporaryDirectory
 from traceback import walk_tb
 from types import ModuleType
@@ -646,15 +647,18 @@ void run(long rows, long steps, const double *rates, const double *data,
 
 
 def build(source: str) -> Callable[..., None]:
-    """run() of a C program. The compiler is $CC, or else cc. Raises OSError if it fails."""
+    """run() of a C program. Raises OSError if there is no compiler, or if it fails.
+
+    The compiler is $CC, or else the first of cc, gcc and clang that is installed.
+    """
     import ctypes
     import subprocess
 
+    compiler = os.environ.get("CC") or next(filter(which, ("cc", "gcc", "clang")), "cc")
     flags = "-O2 -ffp-contract=off -w -shared -fPIC -x c - -lm -o".split()
     with TemporaryDirectory(prefix="jit-", ignore_cleanup_errors=True) as folder:
         for machine in ("-march=native", "-mcpu=native", "-O2"):
-            command = [*shlex.split(os.environ.get("CC") or "cc"), machine, *flags]
-            command.append(f"{folder}/program.so")
+            command = [*shlex.split(compiler), machine, *flags, f"{folder}/program.so"]
             done = subprocess.run(command, input=source.encode(), capture_output=True)
             if done.returncode == 0:
                 run = ctypes.PyDLL(command[-1]).run

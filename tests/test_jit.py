@@ -469,6 +469,19 @@ def test_without_a_compiler_a_warning_says_what_to_install(monkeypatch, tmp_path
     assert run(fast, [[3.0]]) == [6.0, 3.0]
 
 
+@pytest.mark.parametrize("name", ["cc", "gcc", "clang"])
+def test_the_compiler_that_is_installed_is_found(monkeypatch, tmp_path, name):
+    compiler = tmp_path / name
+    compiler.write_text(f'#!/bin/sh\nPATH="{os.environ["PATH"]}" exec cc "$@"\n')
+    compiler.chmod(0o755)
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    w = Value(2.0)
+    fast = jit(lambda x: w * x, 1, [w])
+    assert fast.compiled
+    assert run(fast, [[3.0]]) == [6.0, 3.0]
+
+
 def test_a_compiler_that_fails_is_quoted(monkeypatch, tmp_path):
     failing = tmp_path / "cc"
     failing.write_text("#!/bin/sh\necho 'you have not agreed to the license' >&2\nexit 1\n")
