@@ -12,6 +12,11 @@ import sys
 import warnings
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from importlib import import_module
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from itertools import chain
 from numbers import Real
 from shutil import which
@@ -88,6 +93,19 @@ def log(a):
     return call(math.log, a), (divide(1.0, a),)
 
 
+def sqrt(a):
+    r = call(math.sqrt, a)
+    return r, (divide(0.5, r),)
+
+
+def sin(a):
+    return call(math.sin, a), (call(math.cos, a),)
+
+
+def cos(a):
+    return call(math.cos, a), (-call(math.sin, a),)
+
+
 def tanh(a):
     t = call(math.tanh, a)
     return t, (1 - t * t,)
@@ -100,9 +118,9 @@ def sigmoid(a):
 
 def where(condition, yes, no):
     """yes if the condition holds, else no; a condition with a where() of its own chooses."""
-    if hasattr(condition, "where"):
-        return condition.where(yes, no)
-    return yes if condition else no
+    if isinstance(condition, bool) or not hasattr(condition, "where"):
+        return yes if condition else no
+    return condition.where(yes, no)
 
 
 def relu(a):
@@ -123,43 +141,107 @@ def raised(a, b):
         return math.nan if a < 0 and b % 1 else divide(1.0, math.pow(a, -b))
 
 
-def is_zero(a):
-    return (a <= 0) & (a >= 0)
+def equal(a, b):
+    return (a <= b) & (a >= b)
 
 
 def power(a, b):
     p = raised(a, b)
-    to_base = where(is_zero(b), False, b * raised(a, b - 1))
-    to_exponent = where(is_zero(a) & (b >= 0), 0.0, p * call(math.log, a))
+    to_base = where(equal(b, 0), False, b * raised(a, b - 1))
+    to_exponent = where(equal(a, 0) & (b >= 0), 0.0, p * call(math.log, a))
     return p, (to_base, to_exponent)
 
 
-RULES: dict[str, Callable[..., tuple]] = {"+": add, "-": sub, "*": mul, "/": div, "**": power}
-RULES |= {"exp": exp, "log": log, "tanh": tanh, "sigmoid": sigmoid, "relu": relu}
-RULES["abs"] = absolute
+def power_of(b):
+    """The rule of a ** b for a number b: one input, and no logarithm."""
+    return lambda a: (raised(a, b), (b != 0 and b * raised(a, b - 1),))
+
+
+def share(wins, loses, tie):
+    return where(loses, False, where(tie, 0.5, 1.0)), where(wins, False, where(tie, 0.5, 1.0))
+
+
+def maximum(a, b):
+    larger = where(a >= b, a, where(b > a, b, a + b))  # a + b is nan if one of them is
+    return larger, share(a > b, a < b, equal(a, b))
+
+
+def minimum(a, b):
+    smaller = where(a <= b, a, where(b < a, b, a + b))
+    return smaller, share(a < b, a > b, equal(a, b))
+
+
+class Rules(dict[str, Callable[..., tuple]]):
+    """The rule of each operator; also of "**2" and the like, powers with a fixed exponent."""
+
+    def __missing__(self, op: str) -> Callable[..., tuple]:
+        if op.startswith("**"):
+            return power_of(float(op[2:]))
+        name = op or "name"
+        raise NotImplementedError(
+            f"the operator {op!r} has no rule and no _backward of its own. Give it a rule:\n"
+            f"    def {name}(a):\n        return value, (slope,)  # a slope for each input\n"
+            f"    RULES[{name!r}] = {name}\nor give the Value that comes out a _backward:\n"
+            f"    def back():\n        a.grad += slope * out.grad\n    out._backward = back"
+        )
+
+
+RULES = Rules({"+": add, "-": sub, "*": mul, "/": div, "**": power})
+RULES |= {"exp": exp, "log": log, "sqrt": sqrt, "sin": sin, "cos": cos, "tanh": tanh}
+RULES |= {"sigmoid": sigmoid, "relu": relu, "abs": absolute, "max": maximum, "min": minimum}
 
 
 # Chapter 3: A number that remembers
+def is_array(x: Any) -> bool:
+    """Whether x is an array of NumPy's, or of its kind, with dimensions."""
+    return hasattr(x, "__array_ufunc__") and x.ndim > 0
+
+
 def number(x: Any) -> float:
-    """x as a float. Raises TypeError unless it is one real number, NumPy's included."""
-    if isinstance(x, Real) or type(x).__name__ in ("bool", "bool_"):  # NumPy's is no Real
-        return x.__float__()
+    """x as a float. Raises TypeError unless it is one real number.
+
+    That may be a number of Python's or NumPy's, an array without dimensions, or a tensor of one
+    element.
+    """
+    if type(x) is float:
+        return x
+    one = x
+    if hasattr(x, "item") and not is_array(x):
+        with suppress(ValueError, RuntimeError):  # a tensor of several elements
+            one = x.item()
+    if isinstance(one, Real):
+        return one.__float__()
     wrong = f"{x!r:.60}, which is of type {type(x).__name__}"
     raise TypeError(f"a Value holds an int, float, bool or real NumPy scalar, not {wrong}")
 
 
+def slopes_at(op: str, *inputs: Any) -> tuple[Any, tuple]:
+    """The value and the local derivatives that the rule of op gives at inputs.
+
+    Raises TypeError if it gives anything else.
+    """
+    result = RULES[op](*inputs)
+    if type(result[1]) is not tuple or len(result[1]) != len(inputs):
+        wanted = f"its value and a tuple of {len(inputs)}, a slope for each input"
+        raise TypeError(f"the rule of {op!r} must return {wanted}, not {result!r:.60}")
+    return result
+
+
 def apply(op: str, *inputs: Any) -> "Value":
-    """The Value of RULES[op] at inputs, which are Values or numbers."""
+    """The Value that the rule of op gives at inputs, which are Values or numbers."""
     values = tuple([x if isinstance(x, Value) else Value(x) for x in inputs])
-    data, local = RULES[op](*[x.data.__float__() for x in values])
+    data, local = slopes_at(op, *[x.data.__float__() for x in values])
     return Value(data, values, op, "", local)
 
 
-def infix(op: str) -> tuple[Callable[[Any, Any], "Value"], Callable[[Any, Any], "Value"]]:
+def infix(op: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
     """The two methods of an infix operator: for `a op b` and, reflected, for `b op a`."""
 
     def forward(a, b):
-        b = b if isinstance(b, Value) else Value(b)
+        if not isinstance(b, Value):
+            if is_array(b):
+                return NotImplemented
+            b = Value(b)
         data, local = RULES[op](a.data.__float__(), b.data.__float__())
         return Value(data, (a, b), op, "", local)
 
@@ -171,28 +253,40 @@ class Value:
 
     data: the number, a float. grad: after backward(), the derivative with respect to this
     Value. label: a name, for drawings. _prev: the Values it was computed from, in order.
-    _op: the operator that did it, a key of RULES.
+    _op: the operator that did it, which has a rule: a key of RULES, or "**2" and the like.
 
     + - * / ** take Values and numbers on either side, and every other rule is a method:
-    exp(), log(), tanh(), sigmoid(), relu(), abs(). Values and gradients are those of PyTorch's
-    float64 scalars up to rounding, inf and nan included; only the gradients of x / b and of
-    log(b) overflow early, where |b| < 5.6e-309. Raises TypeError for all but one real number.
+    exp(), log(), tanh(), relu(), max(other) and so on. Values and gradients are those of
+    PyTorch's float64 scalars up to rounding, inf and nan included; only the gradients of x / b
+    and of log(b) overflow early, where |b| < 5.6e-309. Raises TypeError for all but one real
+    number. An operator of your own is a rule in RULES, or a function that makes a Value from
+    its inputs and sets its _backward.
     """
 
-    __slots__ = ("data", "grad", "label", "_prev", "_op", "_local", "__weakref__")
+    __slots__ = ("data", "grad", "_prev", "_op", "_local", "__dict__", "__weakref__")
+    label = ""
 
     def __init__(self, data: Any, _children=(), _op: str = "", label: str = "", _local=()):
         self.data: float = data if type(data) is float else number(data)
         self.grad: float = 0.0
-        self.label, self._op = label, _op
-        self._prev: tuple[Value, ...] = tuple(_children)
-        self._local = _local or (RULES[_op](*map(float, _children))[1] if _children else ())
+        self._prev = _children if type(_children) is tuple else tuple(_children)
+        self._op, self._local = _op, _local
+        if label:
+            self.label = label
 
     __add__, __radd__ = infix("+")
     __sub__, __rsub__ = infix("-")
     __mul__, __rmul__ = infix("*")
     __truediv__, __rtruediv__ = infix("/")
-    __pow__, __rpow__ = infix("**")
+    _power, __rpow__ = infix("**")
+
+    def __pow__(self, other: Any) -> "Value":
+        if isinstance(other, Value) or is_array(other):
+            return self._power(other)
+        b = other if type(other) is int else number(other)
+        data, local = power_of(float(b))(self.data.__float__())
+        return Value(data, (self,), f"**{b}", "", local)
+
     __lt__, __gt__ = (lambda a, b: a.data < b), (lambda a, b: a.data > b)
     __le__, __ge__ = (lambda a, b: a.data <= b), (lambda a, b: a.data >= b)
     __neg__, __abs__ = (lambda a: -1 * a), (lambda a: apply("abs", a))
@@ -202,11 +296,27 @@ class Value:
             return lambda *others: apply(name, self, *others)
         raise AttributeError(f"a Value has no {name!r}, and RULES has no rule of that name")
 
+    # Identity, and true; but a number that is not there yet refuses to be asked (chapter 10).
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self) and object.__eq__(self, other)
+
+    def __bool__(self) -> bool:
+        return self.data != 0 or True
+
+    def _backward(self) -> None:
+        """Hand the gradient on: to each input, times its local derivative."""
+        if self._prev:
+            grad = self.grad
+            for child, slope in zip(self._prev, self._local or by_hand(self), strict=True):
+                if slope is not False:
+                    child.grad += slope * grad
+
     def backward(self) -> None:
         """Add the derivative of self with respect to v to v.grad, for each Value v behind it.
 
-        As in PyTorch, gradients of leaves, the Values without inputs, add up over calls: set
-        them to 0 in between.
+        Gradients add up over calls, as PyTorch's do: set them to 0 in between.
         """
         backpropagate(self)
 
@@ -223,22 +333,34 @@ class Value:
         return notebook_svg(self)
 
 
+def by_hand(v: Value) -> tuple:
+    """The local derivatives of a Value that was made by hand, without them."""
+    return slopes_at(v._op, *map(float, v._prev))[1]
+
+
 def topological_order(root: Any) -> list[Any]:
     """All Values behind root, each once, inputs before what is made from them; root is last.
 
     A depth-first walk with a stack of its own: Python's ends at a depth of a thousand.
     """
     order: dict[Value, None] = {}  # a dict keeps its keys in the order in which they came
-    stack = [(root, iter(root._prev))]
+    stack, deep = [(root, iter(root._prev))], 1000
     while stack:
         v, inputs = stack[-1]
         for child in inputs:
             if child not in order:
-                stack.append((child, iter(child._prev)))
-                break
+                if child._prev:
+                    stack.append((child, iter(child._prev)))
+                    break
+                order[child] = None
         else:  # none is missing
             order[v] = None
             stack.pop()
+            continue
+        if len(stack) > deep:  # now and then: does it go round in a circle?
+            if len(stack) > len({v for v, _ in stack}):
+                raise ValueError(f"the graph has a cycle: {v} was computed from itself")
+            deep *= 4
     return list(order)
 
 
@@ -304,16 +426,16 @@ def notebook_svg(root: Value) -> str | None:
 
 # Chapter 4: Backpropagation
 def backpropagate(root: Value) -> None:
-    """Fill in v.grad for every Value v behind root: backward()'s work."""
+    """Add the derivative of root to v.grad, for every Value v behind it: backward()'s work."""
     order = topological_order(root)
+    kept = [(v, v.grad) for v in order if v.grad]
     for v in order:
-        if v._prev:
-            v.grad = 0.0
-    root.grad += 1.0
+        v.grad = 0.0
+    root.grad = 1.0
     for v in reversed(order):
-        for child, slope in zip(v._prev, v._local, strict=True):
-            if slope is not False:
-                child.grad += slope * v.grad
+        v._backward()
+    for v, before in kept:
+        v.grad += before
 
 
 def gradcheck(f: Callable, inputs: Sequence[Any], eps=1e-6, atol=1e-5, rtol=1e-3) -> bool:
@@ -345,8 +467,12 @@ def grad(output: Value, inputs: Sequence[Value]) -> tuple[Value, ...]:
     share = {output: Value(1.0)}
     for v in reversed(topological_order(output)):
         if v._prev and v in share:
-            value, local = RULES[v._op](*v._prev)
-            if str([*map(float, (value, *local))]) != str([*map(float, (v.data, *v._local))]):
+            if getattr(v._backward, "__func__", None) is not Value._backward:
+                own = f"the operator {v._op!r} has a _backward of its own, which gives a number"
+                raise NotImplementedError(f"grad: {own}, no Value: make it a rule, in RULES")
+            value, local = slopes_at(v._op, *v._prev)
+            was = v.data, *(v._local or by_hand(v))
+            if str([*map(float, (value, *local))]) != str([*map(float, was)]):
                 raise RuntimeError(f"grad: what {v} was computed from has since been changed")
             for child, slope in zip(v._prev, local, strict=True):
                 if slope is not False:
@@ -377,6 +503,7 @@ def total(*terms):
 
 
 RULES["sum"] = total
+SEVERAL = ("sum", "max", "min")  # rules of more than one number
 
 
 class Neuron(Module):
@@ -394,7 +521,7 @@ class Neuron(Module):
         self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
         self.b = Value(random.uniform(-1, 1) if self.random_bias else 0.0)
         self.nonlin = nonlin if isinstance(nonlin, str) else bool(nonlin) and self.activation
-        known = [name for name in RULES if name.isidentifier() and name != "sum"]
+        known = [name for name in RULES if name.isidentifier() and name not in SEVERAL]
         if self.nonlin and self.nonlin not in known:
             raise ValueError(f"nonlin is True, False or one of {known}, not {nonlin!r}")
 
@@ -403,7 +530,7 @@ class Neuron(Module):
         if len(x) != len(self.w):
             raise ValueError(f"this neuron has {len(self.w)} inputs, and was given {len(x)}")
         act = apply("sum", self.b, *[wi * xi for wi, xi in zip(self.w, x, strict=True)])
-        return apply(self.nonlin, act) if self.nonlin else act
+        return getattr(act, self.nonlin)() if self.nonlin else act
 
     def parameters(self) -> list[Value]:
         return [*self.w, self.b]
@@ -494,16 +621,60 @@ def draw_network(model: MLP, format: str = "svg"):
 
 
 # Chapter 9: The moons
-nn = ModuleType(f"{__name__}.nn", "Networks of ReLU neurons with a linear output, biases at 0.")
-engine = ModuleType(f"{__name__}.engine", "Value, under the name that it has elsewhere.")
-relu_neuron = type("Neuron", (Neuron,), {"activation": "relu", "random_bias": False})
-relu_layer = type("Layer", (Layer,), {"neuron": relu_neuron})
-relu_mlp = type("MLP", (MLP,), {"layer": relu_layer, "linear_output": True})
-for cls in (relu_neuron, relu_layer, relu_mlp):
-    cls.__module__ = nn.__name__
-vars(nn).update(Module=Module, Neuron=relu_neuron, Layer=relu_layer, MLP=relu_mlp, Value=Value)
-vars(engine).update(Value=Value)
-sys.modules |= {nn.__name__: nn, engine.__name__: engine}
+class nn:
+    """Networks of relu neurons, with a linear last layer and biases that start at 0."""
+
+    Module, Value = Module, Value
+
+    class Neuron(Neuron):
+        activation, random_bias = "relu", False
+
+    class Layer(Layer):
+        neuron = property(lambda self: nn.Neuron)  # looked up when asked: yours, if you set it
+
+    class MLP(MLP):
+        layer, linear_output = property(lambda self: nn.Layer), True
+
+
+class Part(ModuleType):
+    """A module that can be pickled, by its name: old protocols of pickle ask for that."""
+
+    def __reduce__(self) -> tuple:
+        return import_module, (self.__name__,)
+
+
+class Parts(Loader):
+    """Fills the modules micrograd.nn and micrograd.engine, which are no files, for import."""
+
+    def __init__(self, **parts: dict[str, Any]):
+        self.parts = {f"{__name__}.{name}": part for name, part in parts.items()}
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if name in self.parts else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return Part(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module).update(self.parts[module.__name__], __file__=globals().get("__file__"))
+
+    def load(self) -> Iterator[ModuleType]:
+        for name in self.parts:
+            sys.modules[name] = module_from_spec(ModuleSpec(name, self))
+            self.exec_module(sys.modules[name])
+            yield sys.modules[name]
+
+
+__path__: list[str] = []  # it has parts, as a package has
+networks = {name: part for name, part in vars(nn).items() if name[0] != "_"}
+parts = Parts(nn=networks, engine={"Value": Value})
+sys.meta_path[:] = [f for f in sys.meta_path if type(f).__qualname__ != "Parts"] + [parts]
+nn, engine = parts.load()  # type: ignore[assignment, misc]
+
+# What `from micrograd import *` brings: no rule called exp or log, over those of math.
+__all__ = ["Value", "RULES", "apply", "call", "divide", "where", "slopes", "gradcheck", "grad"]
+__all__ += ["Module", "Neuron", "Layer", "MLP", "nn", "engine", "jit", "to_torch", "from_torch"]
+__all__ += ["topological_order", "trace", "draw_dot", "draw_network"]
 
 
 # Chapter 10: Speed
@@ -840,7 +1011,7 @@ def layer_of(weights: list[list[float]], biases: list[float]) -> Layer:
     """A layer without activation, with a row of weights and a bias for each neuron."""
     layer = Layer(0, 0)
     for row, bias in zip(weights, biases, strict=True):
-        neuron = relu_neuron(0, nonlin=False)
+        neuron = nn.Neuron(0, nonlin=False)
         neuron.w, neuron.b = [Value(w) for w in row], Value(bias)
         layer.neurons.append(neuron)
     return layer

@@ -16,14 +16,26 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 import micrograd
-from micrograd import RULES, Value
+from micrograd import RULES, Value, apply
 
 INFIX = {"+": operator.add, "*": operator.mul, "/": operator.truediv, "**": operator.pow}
 OPERATORS: dict[str, Any] = {
     op: INFIX[op] if op in INFIX else operator.methodcaller(op) for op in RULES
 }  # works on Values and on tensors
 OPERATORS |= {"-": operator.sub, "neg": operator.neg, "abs": abs}
-TWO = sorted([*INFIX, "-"])
+
+
+def of_two(op, in_torch):
+    def f(a, b):
+        if isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor):
+            return in_torch(*(torch.as_tensor(x, dtype=torch.float64) for x in (a, b)))
+        return apply(op, a, b)
+
+    return f
+
+
+OPERATORS |= {"max": of_two("max", torch.maximum), "min": of_two("min", torch.minimum)}
+TWO = sorted([*INFIX, "-", "max", "min"])
 ONE = sorted(OPERATORS.keys() - TWO)
 EDGES = [0.0, -0.0, inf, -inf, nan, 1e300, -1e300, 1e-300, -1e-300]
 

@@ -57,14 +57,14 @@ def test_a_node_is_visited_after_everything_made_from_it():
     assert gradients(lambda x: (x * x) * ((x * x) + x), 2.0) == (24.0, 44.0)
 
 
-def test_a_second_backward_adds_to_leaves_and_starts_afresh_inside():
+def test_a_second_backward_adds_to_every_gradient_and_its_walk_starts_afresh():
     x = Value(3.0)
     square = x * x
     y = square * x
     y.backward()
     assert (y.data, x.grad) == (27.0, 27.0)
     y.backward()
-    assert (x.grad, square.grad, y.grad) == (54.0, 3.0, 1.0)
+    assert (x.grad, square.grad, y.grad) == (54.0, 6.0, 2.0)
     x.grad = 0.0
     y.backward()
     assert x.grad == 27.0
@@ -170,8 +170,7 @@ REFUSED = {
     "a Value": (Value(1.0), "Value(data=1.0, grad=0.0)", "Value"),
     "a list": ([1.0], "[1.0]", "list"),
     "an array": (np.array([1.0]), "array([1.])", "ndarray"),
-    "an array of no dimension": (np.array(1.0), "array(1.)", "ndarray"),
-    "a tensor": (torch.tensor(1.0), "tensor(1.)", "Tensor"),
+    "a tensor of two": (torch.tensor([1.0, 2.0]), "tensor([1., 2.])", "Tensor"),
 }
 INFIX = {
     "+": lambda a, b: a + b,
@@ -395,9 +394,6 @@ def test_an_unknown_attribute_is_an_attribute_error_that_names_it():
     with pytest.raises(AttributeError, match="a Value has no 'sine'.*RULES"):
         _ = Value(1.0).sine
     assert not hasattr(Value(1.0), "requires_grad")
-    v: Any = Value(1.0)
-    with pytest.raises(AttributeError):
-        v.gradient = 2.0
 
 
 @pytest.mark.parametrize(
@@ -457,7 +453,13 @@ def test_a_rule_that_is_removed_is_gone(sine):
 
 def smooth(op):
     """A place where the rule op is smooth."""
-    return [1.3, -0.6] if op in INFIX else [1.3, -0.6, 2.0] if op == "sum" else [0.7]
+    return (
+        [1.3, -0.6]
+        if op in INFIX or op in ("max", "min")
+        else [1.3, -0.6, 2.0]
+        if op == "sum"
+        else [0.7]
+    )
 
 
 @pytest.mark.parametrize("op", RULES)
