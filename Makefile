@@ -9,9 +9,12 @@ PROCESSES = 2
 python = .venv/bin/python
 another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
 
-# A verb of literate.py for which any Python will do.
-plain = if [ -x $(python) ]; then $(python) literate.py $(1); \
-	else $(MAKE) --no-print-directory .python && "$(PYTHON)" literate.py $(1); fi
+# Nothing that a user has set for Python matters, such as PYTHONPATH or PYTHONSAFEPATH.
+unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
+
+# A verb for which any Python will do.
+plain = if [ -x $(python) ]; then $(python) -m literate $(1); \
+	else $(MAKE) --no-print-directory .python && "$(PYTHON)" -m literate $(1); fi
 
 .PHONY: all test tangle detangle images exercise check lint notebook markdown fold html distributed bench help clean .ready .venv .python
 .NOTPARALLEL:
@@ -22,13 +25,13 @@ test: .ready ## set up, then run every test; ARGS="-k name" goes to pytest
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 # Emacs compares its version itself: one that is too old, or that gives no answer, counts as not installed.
-tangle: ## write micrograd.py: with Emacs where it is installed, else with literate.py
+tangle: ## write micrograd.py: with Emacs where it is installed, else with literate
 	@answer='(princ (if (version<= "28.2" emacs-version) "new enough" "too old"))'; \
 	if [ "$$("$(EMACS)" -Q --batch --eval "$$answer" 2>/dev/null </dev/null)" = "new enough" ]; then \
 		echo "Tangling with Emacs" && \
 		"$(EMACS)" -Q --batch -l tangle.el -f literate-tangle-batch; \
 	else \
-		echo "Tangling with literate.py, since there is no Emacs from 28.2 on" && \
+		echo "Tangling with literate, since there is no Emacs from 28.2 on" && \
 		$(call plain,tangle); \
 	fi
 
@@ -36,17 +39,17 @@ detangle: ## take edits of micrograd.py back into README.org
 	@$(call plain,detangle)
 
 images: .ready ## run README.org: tangle it, draw every figure, refresh every result
-	@$(python) literate.py run
+	@$(python) -m literate run
 
 exercise: .ready ## check your answer to an exercise, as in make exercise N=4.2; list them all
-	@$(python) literate.py exercise $(N)
+	@$(python) -m literate exercise $(N)
 
 check: .ready ## change nothing; say what is not what README.org makes
-	@$(python) literate.py check
+	@$(python) -m literate check
 
 lint: .ready ## what GitHub asks of the code's form: ruff, and the types that mypy checks
 	@$(python) -m ruff check . && $(python) -m ruff format --check . && \
-		$(python) -m mypy *.py tools benchmarks examples tests
+		$(python) -m mypy *.py literate benchmarks examples tests
 
 # localhost, since a machine's own name may lead nowhere; one thread each, since there are several processes.
 distributed: .ready ## train the moons in PROCESSES=2 processes; ARGS="--steps 200" goes to the script
@@ -54,17 +57,17 @@ distributed: .ready ## train the moons in PROCESSES=2 processes; ARGS="--steps 2
 		--nproc-per-node $(PROCESSES) examples/distributed.py $(ARGS)
 
 notebook: .ready ## write micrograd.ipynb, with every result, for Jupyter
-	@$(python) literate.py notebook
+	@$(python) -m literate notebook
 
 markdown: .ready ## write micrograd.md, for any Markdown editor
-	@$(python) literate.py markdown
+	@$(python) -m literate markdown
 
 fold: .ready ## bring your edits in FROM=micrograd.md (or .ipynb) back into README.org
 	@[ -n "$(FROM)" ] || { echo "make: say which copy: make fold FROM=micrograd.md" >&2; exit 1; }
-	@$(python) literate.py fold "$(FROM)"
+	@$(python) -m literate fold "$(FROM)"
 
 html: .ready ## write micrograd.html: the document as one page, for reading offline
-	@$(python) literate.py html
+	@$(python) -m literate html
 
 bench: .python ## this engine against its peers, side by side: the table of speeds (takes minutes)
 	@benchmarks/.venv/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear benchmarks/.venv
@@ -78,7 +81,7 @@ help: ## this list
 
 clean: ## remove .venv, micrograd.html and every cache; committed files stay
 	rm -rf .venv benchmarks/.venv .literate.stamp .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf build micrograd.egg-info micrograd.html __pycache__ tests/__pycache__ benchmarks/__pycache__ tools/__pycache__
+	rm -rf build micrograd.egg-info micrograd.html __pycache__ tests/__pycache__ benchmarks/__pycache__ literate/__pycache__
 
 # .venv keeps a copy of the requirements.txt that it was made from, put there last: it is made again when the two
 # differ, or when an interruption left no copy. Content decides: a fresh clone has arbitrary file times.

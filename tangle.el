@@ -24,7 +24,7 @@
 (defvar literate-documents nil "The documents which stand beside a copy of this file.")
 
 (define-minor-mode literate-mode
-  "Tangle and run this Org buffer as literate.py does."
+  "Tangle and run this Org buffer as `python -m literate' does."
   :lighter " Literate"
   (when literate-mode
     (setq-local org-src-preserve-indentation t
@@ -130,7 +130,7 @@ Return the names of all."
     (mapcar #'car targets)))
 
 (defun literate--copy (name)
-  "The copy that is kept of the file NAME as it was tangled last, by literate.py or here."
+  "The copy that is kept of the file NAME as it was tangled last, by `python -m literate' or here."
   (expand-file-name name ".literate/tangled"))
 
 (defun literate--protect (target)

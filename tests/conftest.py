@@ -1,20 +1,26 @@
 """A failing test says where README.org explains the lines of micrograd.py that it ran."""
 
+import os
 import traceback
 from pathlib import Path
 
 import pytest
 
-import literate
+from literate.org import DocumentError, chapter
+from literate.tangle import load, source, tangle, targets
 
-README = Path(literate.__file__).with_name("README.org")
+# Nothing that a user has set for Python, such as where it looks for modules, decides a test.
+for name in [name for name in os.environ if name.startswith("PYTHON")]:
+    del os.environ[name]
+
+README = Path(__file__).resolve().parent.with_name("README.org")
 PROGRAM = README.with_name("micrograd.py")
 
 
 @pytest.fixture(scope="session")
 def elements():
     """The elements of README.org, which no test changes."""
-    return literate.load(README)
+    return load(README)
 
 
 def explained(error, document=README, program=PROGRAM):
@@ -28,16 +34,16 @@ def explained(error, document=README, program=PROGRAM):
     if not rows:
         return []
     try:
-        elements = literate.load(document)
-    except literate.DocumentError as wrong:
+        elements = load(document)
+    except DocumentError as wrong:
         return [f"{document.name}:{wrong.line}: {wrong}"]
-    if program.read_bytes() != literate.tangle(elements, document)[program.name]:
+    if program.read_bytes() != tangle(elements, document)[program.name]:
         return [f"{program.name} is not what {document.name} makes; `make check` says more"]
     found = []
     for row in rows:
-        line = literate.source(literate.targets(elements, document)[program.name], row)
-        chapter = literate.chapter(elements, line)
-        where = f'in chapter "{chapter}"' if chapter else "above the first chapter"
+        line = source(targets(elements, document)[program.name], row)
+        title = chapter(elements, line)
+        where = f'in chapter "{title}"' if title else "above the first chapter"
         found.append(f"{program.name}:{row} is {document.name}:{line}, {where}")
     return list(dict.fromkeys(found))
 

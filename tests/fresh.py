@@ -8,6 +8,7 @@ from pathlib import Path
 import micrograd
 
 ROOT = Path(micrograd.__file__).resolve().parent
+TOOL = [sys.executable, "-m", "literate"]  # to run in ROOT, as make does
 
 
 def python(program, *arguments, cwd=ROOT, **environment):

@@ -4,7 +4,7 @@ import re
 
 from hypothesis import strategies as st
 
-import literate
+from literate.org import EXPORTS, DocumentError, parse
 
 HEAD = "#+title: Small\n#+property: header-args:python :session small\n"
 WORDS = st.sampled_from(
@@ -111,7 +111,7 @@ RESULTS = [": 1\n", ": a\n: \n: b\n", "#+begin_example\n1\n,* 2\n\n#+end_example
 def python(draw):
     code = draw(st.sampled_from(PYTHON))
     kind = draw(st.sampled_from(["silent", "silent", "output", "file"]))
-    exports = draw(st.sampled_from(literate.EXPORTS[kind]))
+    exports = draw(st.sampled_from(EXPORTS[kind]))
     args = [f":results {kind}", f":exports {exports}"]
     if kind == "silent" and draw(st.booleans()):
         args.append(":tangle small.py")
@@ -145,8 +145,8 @@ def elements(words):
 
 def accepted(text):
     try:
-        literate.parse(text)
-    except literate.DocumentError:
+        parse(text)
+    except DocumentError:
         return False
     return True
 

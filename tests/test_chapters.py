@@ -8,10 +8,11 @@ from pathlib import Path
 
 from conftest import PROGRAM, README, explained
 
-import literate
+from literate.org import chapter, escape
+from literate.tangle import bare, load, source, targets
 
-ELEMENTS = literate.load(README)
-BLOCKS = literate.targets(ELEMENTS, README)[PROGRAM.name]
+ELEMENTS = load(README)
+BLOCKS = targets(ELEMENTS, README)[PROGRAM.name]
 TEST = """
 import pytest
 
@@ -44,7 +45,7 @@ def test_elsewhere():
 
 
 def chapter_of(block):
-    return literate.chapter(ELEMENTS, block.line)
+    return chapter(ELEMENTS, block.line)
 
 
 def test_in_the_program_each_chapter_begins_with_its_number_and_title():
@@ -52,8 +53,8 @@ def test_in_the_program_each_chapter_begins_with_its_number_and_title():
     titles = ["# Chapter {}: {}".format(*chapter.split(". ", 1)) for chapter in chapters]
     assert re.findall("^# Chapter.*", PROGRAM.read_text("utf-8"), re.MULTILINE) == titles
     first = {chapter_of(block): block for block in reversed(BLOCKS)}
-    for chapter, title in zip(chapters, titles, strict=True):
-        assert literate.bare(first[chapter]).startswith(title + "\n")
+    for name, title in zip(chapters, titles, strict=True):
+        assert bare(first[name]).startswith(title + "\n")
 
 
 def test_the_contents_at_the_top_name_every_chapter():
@@ -65,9 +66,9 @@ def test_the_contents_at_the_top_name_every_chapter():
 def test_each_line_of_the_program_is_found_in_the_document():
     document, program = (path.read_text("utf-8").split("\n") for path in (README, PROGRAM))
     for row, text in enumerate(program[:-1], 1):
-        line = literate.source(BLOCKS, row)
+        line = source(BLOCKS, row)
         if text:
-            assert document[line - 1] == literate.escape(text)
+            assert document[line - 1] == escape(text)
 
 
 def run_pytest(folder):

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from test_emacs import EMACS, emacs, prepare
 from test_literate import HEAD, SAMPLE, SMALL, edit, files, line_of, literate_py
 
-import literate
-from tools.detangle import detangle
+from literate.detangle import detangle
+from literate.org import DocumentError, escape
+from literate.tangle import bare, first_line, load, tangle, tangle_command, targets
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.org"
@@ -35,11 +36,11 @@ TWO = "\n".join(
 
 def back(document):
     """Detangle in this process, and tangle; gives the lines that say what changed."""
-    text, made, changes = detangle(literate.load(document), document)
+    text, made, changes = detangle(load(document), document)
     document.write_text(text, "utf-8")
     for name, data in made.items():
         (document.parent / name).write_bytes(data)
-    assert made.items() <= literate.tangle(literate.load(document), document).items()
+    assert made.items() <= tangle(load(document), document).items()
     return changes
 
 
@@ -70,18 +71,18 @@ def test_an_edit_of_any_block_of_the_readme_comes_back_into_that_line(tmp_path, 
     document = tmp_path / "README.org"
     text = README.read_text("utf-8")
     document.write_text(text, "utf-8")
-    elements = literate.load(document)
-    for name, data in literate.tangle(elements, document).items():
+    elements = load(document)
+    for name, data in tangle(elements, document).items():
         row = 0
-        for block in literate.targets(elements, document)[name]:
-            code = literate.bare(block).split("\n")
+        for block in targets(elements, document)[name]:
+            code = bare(block).split("\n")
             filled = [n for n, line in enumerate(code) if line]
             at = {"first": filled[0], "middle": filled[len(filled) // 2], "last": filled[-1]}
             lines = data.decode().split("\n")
             lines[row + at[which]] += "  # edited"
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("\n".join(lines), "utf-8")
-            line = literate.first_line(block) + at[which]
+            line = first_line(block) + at[which]
             (said,) = back(document)
             assert said == f"README.org:{line}: edited as at {name}:{row + at[which] + 1}"
             assert (tmp_path / name).read_text("utf-8") == "\n".join(lines)
@@ -118,7 +119,7 @@ def written(blocks):
     """A document with these blocks."""
     parts = [HEAD]
     for name, code, prose in blocks:
-        held = "\n".join(map(literate.escape, code.split("\n")))
+        held = "\n".join(map(escape, code.split("\n")))
         block = TANGLED.format(name, held)
         if name.endswith(".sh"):
             block = block.replace("python", "sh").replace(":results silent", ":eval no")
@@ -133,7 +134,7 @@ def tangled(folder, blocks, name):
     """A document with these blocks, tangled, and the lines of one of its files."""
     document = folder / "README.org"
     document.write_text(written(blocks), "utf-8")
-    literate.tangle_command(document)
+    tangle_command(document)
     return document, (folder / name).read_text("utf-8").split("\n")
 
 
@@ -147,10 +148,10 @@ def test_an_edit_of_any_line_of_any_document_comes_back(tmp_path_factory, blocks
     lines[at] = data.draw(LINE.filter(lambda line: not line.endswith(" ")))
     edited = "\n".join(lines)
     (document.parent / name).write_text(edited, "utf-8")
-    before = literate.load(document)
+    before = load(document)
     back(document)
     assert (document.parent / name).read_text("utf-8") == edited
-    now = literate.load(document)
+    now = load(document)
     assert sum(old.text != new.text for old, new in zip(before, now, strict=True)) <= 1
 
 
@@ -167,7 +168,7 @@ def test_any_edit_comes_back_whole_or_is_refused_with_its_line(tmp_path_factory,
     (document.parent / name).write_text(edited, "utf-8")
     try:
         back(document)
-    except literate.DocumentError as error:
+    except DocumentError as error:
         file, _, line = error.place.partition(":")
         assert file == name and 1 <= int(line) <= max(len(lines), 1)
     assert (document.parent / name).read_text("utf-8") == edited
@@ -507,9 +508,7 @@ def test_a_program_edited_during_the_run_is_left_as_it_was_edited(tmp_path):
 
 def test_make_names_the_verb(two):
     shutil.copy(ROOT / "Makefile", two.parent)
-    for name in ("literate.py", "tangle.el"):
-        shutil.copy(ROOT / name, two.parent)
-    shutil.copytree(ROOT / "tools", two.parent / "tools")
+    shutil.copytree(ROOT / "literate", two.parent / "literate")
     edit(two, "return 2", "return 22")
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     command = ["make", "detangle"]

@@ -1,4 +1,4 @@
-"""Emacs and literate.py are two doors to one document: they write the same bytes."""
+"""Emacs and `python -m literate` are two doors to one document: they write the same bytes."""
 
 import contextlib
 import fcntl
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from test_literate import HEAD, PRINT, PYTHON, SAMPLE, SMALL, edit, line_of, literate_py
 
-import literate
+from literate.org import linked_files, parse
 
 ROOT = Path(__file__).resolve().parent.parent
 EMACS = shutil.which(os.environ.get("EMACS", "emacs")) or ""
@@ -51,7 +51,7 @@ def made(folder):
 
 def without_results(text):
     """A document as it is before its first run."""
-    elements = literate.parse(text)
+    elements = parse(text)
     kinds = [element.kind for element in elements] + [""]
     kept = [e.text for i, e in enumerate(elements) if "result" not in kinds[i : i + 2]]
     return "".join(kept)
@@ -240,7 +240,7 @@ def test_running_a_document_in_org_gives_the_same_bytes(tmp_path):
 def test_running_the_readme_in_org_gives_its_results_and_figures(tmp_path):
     text = (ROOT / "README.org").read_text("utf-8")
     prepare(tmp_path, without_results(text))
-    for name in literate.linked_files(literate.parse(text)):
+    for name in linked_files(parse(text)):
         if (ROOT / name).is_file() and not (tmp_path / name).exists():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)

@@ -4,17 +4,18 @@ import os
 import re
 import signal
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from test_literate import HEAD, TOOL, edit, files, gone
+from fresh import ROOT, TOOL
+from test_literate import HEAD, edit, files, gone
 
-import literate
-from tools.exercise import TOKEN, exercise_command, exercises, judge, template, with_answer
+from literate.exercise import TOKEN, exercise_command, exercises, judge, template, with_answer
+from literate.org import DocumentError
+from literate.run import execute
+from literate.tangle import load
 
-README = Path(literate.__file__).with_name("README.org")
-ELEMENTS = literate.load(README)
+README = ROOT / "README.org"
+ELEMENTS = load(README)
 ALL = exercises(ELEMENTS)
 
 SMALL = f"""{HEAD}* 1. Squares
@@ -110,7 +111,7 @@ def test_each_solution_of_the_readme_is_right_when_it_is_given_as_an_answer(tmp_
         code = template(one, README) + one.solution.code
         (tmp_path / f"{one.number}.py").write_text(code, "utf-8")
         elements = with_answer(elements, one, tmp_path)
-    made = literate.execute(elements, README)
+    made = execute(elements, README)
     judged = {
         one.number: judge(made.printed[one.solution.line], one.result) for one in ALL.values()
     }
@@ -258,7 +259,7 @@ def test_all_exercises_are_listed_where_none_is_named(ask):
 
 def test_a_mistake_in_the_document_is_not_laid_to_the_reader(document, ask):
     edit(document, "    return x * x", "    return x * x\n\n\n1 / 0")
-    with pytest.raises(literate.DocumentError, match="division by zero") as caught:
+    with pytest.raises(DocumentError, match="division by zero") as caught:
         ask("1.1", "print(1)")
     assert caught.value.line == 14
 
@@ -266,7 +267,7 @@ def test_a_mistake_in_the_document_is_not_laid_to_the_reader(document, ask):
 @pytest.mark.parametrize("old", ["#+RESULTS:\n: 9.0 16.0 end\n", "<details>"])
 def test_an_exercise_without_a_folded_solution_that_prints_is_refused(document, ask, old):
     edit(document, old, "")
-    with pytest.raises(literate.DocumentError, match="exercise 1.1 needs a folded solution"):
+    with pytest.raises(DocumentError, match="exercise 1.1 needs a folded solution"):
         ask("1.2", "print(1)")
 
 
@@ -278,7 +279,8 @@ def test_an_endless_answer_is_interrupted_and_leaves_nothing(document, ask):
     temporary = document.with_name("tmp")
     temporary.mkdir()
     process = subprocess.Popen(
-        [sys.executable, TOOL, "exercise", "1.1", document],
+        [*TOOL, "exercise", "1.1", document],
+        cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +16,17 @@ import jupytext
 import nbformat
 import orgs
 import pytest
+from fresh import ROOT, TOOL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import literate
-from tools import fold, prose, weave
+from literate import fold, notebook
+from literate.__main__ import main
+from literate.nodes import key
+from literate.org import DocumentError, parse
+from literate.pieces import split
 
-TOOL = Path(literate.__file__)
-README = TOOL.with_name("README.org")
+README = ROOT / "README.org"
 MANY = settings(
     deadline=None,
     max_examples=30,
@@ -90,11 +92,11 @@ The end.
 
 
 def run(folder, *arguments):
-    """Run literate.py on folder/README.org; its exit status, and what it says."""
-    command = ["literate.py", *arguments, str(folder / "README.org")]
+    """Run a verb on folder/README.org; its exit status, and what it says."""
+    command = ["literate", *arguments, str(folder / "README.org")]
     with mock.patch("sys.argv", command), contextlib.redirect_stdout(io.StringIO()) as said:
         with contextlib.redirect_stderr(said):
-            status = literate.main()
+            status = main()
     return status, said.getvalue()
 
 
@@ -150,13 +152,13 @@ def sample(*changes):
 @st.composite
 def edited(draw, text):
     """The document after some of its pieces were removed, added, moved or replaced."""
-    pieces = [piece for piece in prose.split(literate.parse(text)) if piece.line > 2]
+    pieces = [piece for piece in split(parse(text)) if piece.line > 2]
     for _ in range(draw(st.integers(1, 3))):
         where = draw(st.integers(0, len(pieces)))
         do = draw(st.sampled_from(["remove", "add", "move"]))
         if do == "add" or not pieces:
             new = draw(orgs.elements(orgs.WORDS))
-            pieces[where:where] = prose.split(literate.parse(orgs.HEAD + "\n" + new))[2:]
+            pieces[where:where] = split(parse(orgs.HEAD + "\n" + new))[2:]
         elif do == "move":
             pieces.insert(where, pieces.pop(where % len(pieces)))
         else:
@@ -165,7 +167,7 @@ def edited(draw, text):
 
 
 def keys(text):
-    return [prose.key(piece.node) for piece in prose.split(literate.parse(text))]
+    return [key(piece.node) for piece in split(parse(text))]
 
 
 @MANY
@@ -175,25 +177,21 @@ def test_any_edit_arrives_and_all_else_keeps_its_bytes(data):
     after = data.draw(edited(before))
     if not orgs.accepted(after):
         return
-    copy = weave.notebook(after, README)
+    copy = notebook.notebook(after, README)
     path = Path("copy.ipynb")
     try:
         result, _ = fold.fold(before, before, copy, path, "README.org")
-    except literate.DocumentError as error:
+    except DocumentError as error:
         assert "run into" in str(error)  # two lists, say, that became neighbours
         return
     renamed = [replace(key, text="") if key.kind == "heading" else key for key in keys(result)]
     assert renamed == [
         replace(key, text="") if key.kind == "heading" else key for key in keys(after)
     ]
-    old = {prose.key(p.node): p.org + p.result for p in prose.split(literate.parse(before))}
-    for piece in prose.split(literate.parse(result)):
-        if piece.node.kind != "heading" and prose.key(piece.node) in old:
-            same = [
-                p
-                for p in prose.split(literate.parse(before))
-                if prose.key(p.node) == prose.key(piece.node)
-            ]
+    old = {key(p.node): p.org + p.result for p in split(parse(before))}
+    for piece in split(parse(result)):
+        if piece.node.kind != "heading" and key(piece.node) in old:
+            same = [p for p in split(parse(before)) if key(p.node) == key(piece.node)]
             assert piece.org in [p.org for p in same]
 
 
@@ -209,10 +207,10 @@ def test_edits_of_different_parts_are_merged_and_of_the_same_part_refused(data):
         lines = [p.replace("here", word) if i in which else p for i, p in enumerate(parts)]
         return orgs.HEAD + "\n" + "\n".join(lines)
 
-    copy = weave.notebook(changed(theirs, "theirs"), README)
+    copy = notebook.notebook(changed(theirs, "theirs"), README)
     path = Path("copy.ipynb")
     if ours & theirs:
-        with pytest.raises(literate.DocumentError, match="was changed, too") as error:
+        with pytest.raises(DocumentError, match="was changed, too") as error:
             fold.fold(base, changed(ours, "ours"), copy, path, "README.org")
         first = min(ours & theirs)
         assert f"README.org:{4 + 2 * first} has" in error.value.trace
@@ -228,7 +226,7 @@ def test_edits_of_different_parts_are_merged_and_of_the_same_part_refused(data):
 
 def test_one_edited_cell_of_the_readme_changes_only_its_lines():
     text = README.read_text("utf-8")
-    book = weave.notebook(text, README)
+    book = notebook.notebook(text, README)
     chosen = random.Random(1)
     for cell in chosen.sample(book.cells, 8):
         if "figures" in cell.metadata:
@@ -510,10 +508,10 @@ def test_an_edited_copy_is_not_overwritten(folder, copy):
 
 
 def test_old_documents_are_forgotten(folder, readme):
-    for number in range(weave.KEPT + 5):
+    for number in range(notebook.KEPT + 5):
         readme.write_text(SAMPLE.replace("The end.", f"End {number}."))
         assert run(folder, "markdown")[0] == 0
-    assert len(list((folder / ".literate").iterdir())) <= weave.KEPT
+    assert len(list((folder / ".literate").iterdir())) <= notebook.KEPT
     assert run(folder, "fold", str(folder / "micrograd.md"))[0] == 0
 
 
@@ -567,9 +565,9 @@ def test_a_kill_at_any_moment_leaves_every_file_whole(folder, copy, readme, verb
     else:
         edit(readme, "The end.", "The very end.")
     before = files(folder)
-    command = [sys.executable, str(TOOL), verb, *([str(copy)] if verb == "fold" else [])]
+    command = [*TOOL, verb, *([str(copy)] if verb == "fold" else []), str(readme)]
     start = time.monotonic()
-    assert subprocess.run([*command, str(readme)], stdout=subprocess.DEVNULL).returncode == 0
+    assert subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
     whole = time.monotonic() - start
     after = files(folder)
     assert after != before
@@ -580,7 +578,7 @@ def test_a_kill_at_any_moment_leaves_every_file_whole(folder, copy, readme, verb
                 path.unlink()
         for path, data in before.items():
             path.write_bytes(data)
-        process = subprocess.Popen([*command, str(readme)], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         time.sleep(chosen.uniform(0.5, 1.05) * whole)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -588,8 +586,6 @@ def test_a_kill_at_any_moment_leaves_every_file_whole(folder, copy, readme, verb
             if not path.name.endswith(".tmp"):
                 assert data in (before.get(path), after.get(path)), path
         # Whatever was reached, doing it again ends in the same.
-        assert (
-            subprocess.run([*command, str(readme)], stdout=subprocess.DEVNULL).returncode == 0
-        )
+        assert subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
         assert readme.read_bytes() == after[readme]
         assert (folder / name).read_bytes() == after[folder / name]

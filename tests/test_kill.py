@@ -8,8 +8,9 @@ import sys
 import time
 
 import pytest
+from fresh import ROOT, TOOL
 from test_emacs import EMACS, emacs, prepare
-from test_literate import SAMPLE, TOOL, edit, files, literate_py
+from test_literate import SAMPLE, edit, files, literate_py
 
 # Python that kills itself when it is to change the file system for the n-th time, or, where it
 # opens a file to write it, just after that.
@@ -30,10 +31,8 @@ def count(event, arguments):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-sys.argv.pop(0)
-sys.path.insert(0, os.path.dirname(sys.argv[0]))
 sys.addaudithook(count)
-runpy.run_path(sys.argv[0], run_name="__main__")
+runpy.run_module("literate", run_name="__main__")
 """
 
 
@@ -81,8 +80,8 @@ def test_a_kill_at_any_change_of_the_file_system_leaves_every_file_whole(tmp_pat
     for number in range(200):
         restore(tmp_path, before)
         document = str(tmp_path / "README.org")
-        command = [sys.executable, "-B", "-c", KILLER, str(number), str(TOOL), verb, document]
-        done = subprocess.run(command, capture_output=True)
+        command = [sys.executable, "-B", "-c", KILLER, str(number), verb, document]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True)
         changed.append(whole(tmp_path, before, after))
         if done.returncode == 0:
             break
@@ -99,7 +98,7 @@ def test_a_kill_at_any_change_of_the_file_system_leaves_every_file_whole(tmp_pat
 def kill_at_random(command, tries, folder, before, after):
     """Kill a command after random delays; gives how often it was hit, and in what states."""
     begun = time.monotonic()
-    subprocess.run(command, capture_output=True, check=True)
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     longest = time.monotonic() - begun
     chance = random.Random(4)
     hit = 0
@@ -107,6 +106,7 @@ def kill_at_random(command, tries, folder, before, after):
         restore(folder, before)
         process = subprocess.Popen(
             command,
+            cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -120,7 +120,7 @@ def kill_at_random(command, tries, folder, before, after):
 
 def test_kills_at_random_moments_leave_every_file_whole(tmp_path, job):
     verb, before, after = job
-    command = [sys.executable, str(TOOL), verb, str(tmp_path / "README.org")]
+    command = [*TOOL, verb, str(tmp_path / "README.org")]
     assert kill_at_random(command, 15, tmp_path, before, after) > 0
 
 

@@ -1,18 +1,17 @@
-"""literate.py on small documents: what it makes, and what it refuses, changing nothing."""
+"""The tool on small documents: what it makes, and what it refuses, changing nothing."""
 
-import importlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from fresh import ROOT, TOOL
 
-import literate
+from literate.__main__ import VERBS, command_of, parse_arguments
+from literate.org import parse
 
-TOOL = Path(literate.__file__)
 HEAD = "#+title: Small\n#+property: header-args:python :session small\n\n"
 PRINT = "#+begin_src python :results output :exports both\nprint(6 * 7)\n#+end_src\n"
 SAMPLE = f"""{HEAD}A [[#second-part][link]], ~a[ ]~ and =$x$=.
@@ -100,8 +99,10 @@ RESULTS = [
 def literate_py(folder, *arguments, **options):
     """Run the tool on folder/README.org; gives its finished process, with output as text."""
     verb, *flags = arguments
-    command = [sys.executable, str(TOOL), verb, *flags, str(folder / "README.org")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+    command = [*TOOL, verb, *flags, str(folder / "README.org")]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, **options
+    )
 
 
 def files(folder):
@@ -129,7 +130,7 @@ def line_of(document, part):
 
 
 def test_elements_add_up_to_the_text():
-    elements = literate.parse(SAMPLE)
+    elements = parse(SAMPLE)
     assert "".join(element.text for element in elements) == SAMPLE
     lines = SAMPLE.split("\n")
     assert all(e.text.split("\n")[0] == lines[e.line - 1] for e in elements)
@@ -279,7 +280,7 @@ def test_a_failing_block_shows_the_documents_own_lines(document, code, line, tra
     assert done.stderr.endswith("; nothing was changed\n")
     assert f'File "README.org", line {first + line}' in done.stderr
     assert trace in done.stderr
-    assert "literate.py" not in done.stderr
+    assert "literate/" not in done.stderr
     assert files(document.parent) == before
 
 
@@ -455,7 +456,7 @@ def test_python_blocks_need_a_session(tmp_path):
     ],
 )
 def test_what_only_looks_strange_is_accepted(text):
-    assert "".join(element.text for element in literate.parse(text)) == text
+    assert "".join(element.text for element in parse(text)) == text
 
 
 def start(document, code):
@@ -463,11 +464,12 @@ def start(document, code):
     begun = document.with_name("begun")
     code = f"import os, time\nopen({str(begun)!r}, 'w').write(str(os.getpid()))\n{code}"
     edit(document, "print(6 * 7)", code)
-    command = [sys.executable, str(TOOL), "run", str(document)]
+    command = [*TOOL, "run", str(document)]
     temporary = document.with_name("tmp")
     temporary.mkdir()
     process = subprocess.Popen(
         command,
+        cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -524,15 +526,14 @@ def test_a_missing_document_is_named(tmp_path):
     assert done.returncode == 1 and "README.org: No such file" in done.stderr
 
 
-@pytest.mark.parametrize("verb", literate.VERBS)
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_says_what_each_verb_does_and_takes(verb, capsys):
-    about, module = literate.VERBS[verb]
     for words in (["--help"], [verb, "--help"]):
         with pytest.raises(SystemExit, match="0"):
-            literate.parse_arguments(words)
+            parse_arguments(words)
         said = " ".join(capsys.readouterr().out.split())
-        assert about[1:] in said and ("[document]" in said) == (words[0] == verb)
-    assert callable(getattr(importlib.import_module(module), f"{verb}_command"))
+        assert VERBS[verb][1:] in said and ("[document]" in said) == (words[0] == verb)
+    assert command_of(verb).__name__ == f"{verb}_command"
 
 
 def test_an_unknown_verb_is_refused_with_those_that_are_known(tmp_path):
@@ -542,5 +543,5 @@ def test_an_unknown_verb_is_refused_with_those_that_are_known(tmp_path):
 
 @pytest.mark.parametrize("words", [["run", "a.org", "--force"], ["run", "--force", "a.org"]])
 def test_an_option_stands_before_the_document_or_behind_it(words):
-    given = literate.parse_arguments(words)
+    given = parse_arguments(words)
     assert (given.document, given.force) == (Path("a.org"), True)

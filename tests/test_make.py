@@ -46,14 +46,14 @@ TOOLS = ["awk", "chmod", "cmp", "cp", "ln", "mkdir", "mv", "rm", "sh"]
 
 
 class Clone:
-    """The project's Makefile and tools, a small README.org, and a PATH without Emacs."""
+    """The project's Makefile and package, a small README.org, and a PATH without Emacs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "a clone"
         self.folder.mkdir()
-        for name in ["Makefile", "requirements.txt", "literate.py", "tangle.el"]:
+        for name in ["Makefile", "requirements.txt", "tangle.el"]:
             shutil.copy(ROOT / name, self.folder)
-        shutil.copytree(ROOT / "tools", self.folder / "tools")
+        shutil.copytree(ROOT / "literate", self.folder / "literate")
         self.write("README.org", DOCUMENT)
         self.python()
         self.path = folder / "bin"
@@ -70,7 +70,7 @@ class Clone:
         """Make the `python3` that set-up finds. `cases`, if any, come before its own."""
         self.write("python3", PYTHON.format(cases=cases, python=sys.executable))
 
-    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run make in the clone, from another folder."""
         # A make around these tests hands its own options and variables down in these.
         handed = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS")
@@ -79,7 +79,7 @@ class Clone:
         python = f"PYTHON={self.folder / 'python3'}"
         return subprocess.run(
             [make, "-C", str(self.folder), python, *arguments],
-            env={**kept, "PATH": str(self.path)},
+            env={**kept, "PATH": str(self.path), **environment},
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -201,6 +201,28 @@ def test_a_missing_python_and_one_that_is_too_old_are_refused(clone: Clone) -> N
     assert not (clone.folder / ".venv").exists()
 
 
+def test_nothing_that_a_user_has_set_for_python_matters(clone: Clone) -> None:
+    code = """\
+import subprocess
+import sys
+import micrograd
+again = [sys.executable, "-c", "import micrograd; print(micrograd.x)"]
+assert subprocess.check_output(again) == b"42\\n"
+print("naïve →", micrograd.x, bool(__debug__))
+"""
+    clone.write("README.org", DOCUMENT.replace("print(x)\n", code))
+    elsewhere = clone.folder.parent / "elsewhere"
+    for name in ("literate", "tools", "micrograd"):
+        (elsewhere / name).mkdir(parents=True)
+        (elsewhere / name / "__init__.py").write_text(f"raise SystemExit('another {name}')\n")
+    given = {"PATH": str(elsewhere), "SAFEPATH": "1", "IOENCODING": "ascii", "OPTIMIZE": "1"}
+    environment = {f"PYTHON{name}": value for name, value in given.items()}
+    for verb in ("tangle", "all", "check"):
+        done = clone.make(verb, PYTHONHASHSEED="0", PYTHONHOME="/nowhere", **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "#+RESULTS:\n: naïve → 42 True\n" in (clone.folder / "README.org").read_text("utf-8")
+
+
 def test_make_test_sets_up_first_and_hands_its_arguments_on(clone: Clone) -> None:
     done = clone.make("test", "ARGS=-k 'one or two' -x")
     assert done.returncode == 0, done.stderr
@@ -237,19 +259,19 @@ def assert_tangles(clone: Clone, tangler: str, *arguments: str) -> None:
 
 
 def test_tangling_without_emacs_needs_no_set_up(clone: Clone) -> None:
-    assert_tangles(clone, "literate.py")
+    assert_tangles(clone, "literate")
     assert clone.installs() == 0
 
 
 def test_an_emacs_of_unknown_version_counts_as_not_installed(clone: Clone) -> None:
     clone.write("emacs", '#!/bin/sh\necho "some other editor"\n')
-    assert_tangles(clone, "literate.py", f"EMACS={clone.folder / 'emacs'}")
+    assert_tangles(clone, "literate", f"EMACS={clone.folder / 'emacs'}")
 
 
 @pytest.mark.skipif(not shutil.which("emacs"), reason="needs Emacs")
 @pytest.mark.parametrize(
     ("version", "tangler"),
-    [("27.2", "literate.py"), ("28.1", "literate.py"), ("28.2", "Emacs"), ("30.1", "Emacs")],
+    [("27.2", "literate"), ("28.1", "literate"), ("28.2", "Emacs"), ("30.1", "Emacs")],
 )
 def test_emacs_tangles_from_28_2_on(clone: Clone, version: str, tangler: str) -> None:
     real = shutil.which("emacs")

@@ -7,19 +7,16 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 import test_render
-from fresh import python
+from fresh import ROOT, TOOL, python
 
-import literate
-from tools import page as page_module
+from literate import page as page_module
+from literate.org import Block, anchors, present_results
 
-ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.org"
 
 
@@ -79,7 +76,7 @@ def page(text):
 
 
 def blocks(elements):
-    return [element for element in elements if isinstance(element, literate.Block)]
+    return [element for element in elements if isinstance(element, Block)]
 
 
 def test_every_tag_is_closed_and_every_name_is_there_once(page):
@@ -100,14 +97,14 @@ def test_every_figure_is_inline_in_order(elements, page):
 
 
 def test_every_heading_has_the_anchor_that_github_gives_it(elements, page):
-    assert page.ids == list(literate.anchors(elements).values())
+    assert page.ids == list(anchors(elements).values())
 
 
 def test_every_heading_but_the_deepest_is_in_the_contents(elements, text):
     listed = re.findall('href="#(.*?)"', text.split("<nav>")[1].split("</nav>")[0])
     deep = {e.line for e in elements if e.kind == "heading" and e.text.startswith("***")}
-    anchors = literate.anchors(elements)
-    assert listed == [anchor for line, anchor in anchors.items() if line not in deep]
+    slugs = anchors(elements)
+    assert listed == [slug for line, slug in slugs.items() if line not in deep]
 
 
 def test_every_link_leads_somewhere(page):
@@ -120,7 +117,7 @@ def test_every_link_leads_somewhere(page):
 def test_all_code_is_there_as_it_stands_with_the_file_that_it_goes_to(elements, page):
     expected = []
     for element in elements:
-        if isinstance(element, literate.Block):
+        if isinstance(element, Block):
             folded = element.args.get("exports") == "results"
             expected.append([element.code.strip("\n"), element.args.get("tangle"), folded])
         elif element.kind == "example":
@@ -129,7 +126,7 @@ def test_all_code_is_there_as_it_stands_with_the_file_that_it_goes_to(elements, 
 
 
 def test_every_result_is_there_as_it_stands(elements, page):
-    results = [r for r in literate.present_results(elements).values() if r[:2] != "[["]
+    results = [r for r in present_results(elements).values() if r[:2] != "[["]
     expected = []
     for result in results:
         body = result.split("\n")[1:-2] if result[0] == "#" else result.split("\n")[:-1]
@@ -160,11 +157,12 @@ def test_the_prose_is_what_github_shows_word_for_word(text):
 
 def test_the_page_is_the_same_each_time(text):
     program = """
-import sys, literate
-from tools import page
+import sys
+from literate import page
 from pathlib import Path
+from literate.tangle import load
 path = Path(sys.argv[1])
-sys.stdout.buffer.write(page.page(literate.load(path), path).encode())
+sys.stdout.buffer.write(page.page(load(path), path).encode())
 """
     assert python(program, README, PYTHONHASHSEED="1", PYTHONUTF8="1") == text
 
@@ -194,15 +192,15 @@ See [[https://example.org][a site]], and [[file:README.org][this]].
 
 
 def write_page(folder, old="", new="", drawn=True):
-    """What `literate.py html` says of an edited DOCUMENT, where there is a page already."""
+    """What `make html` says of an edited DOCUMENT, where there is a page already."""
     assert old in DOCUMENT
     (folder / "images").mkdir()
     if drawn:
         (folder / "images/a.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     (folder / "README.org").write_text(DOCUMENT.replace(old, new))
     (folder / "micrograd.html").write_text("an older page")
-    command = [sys.executable, ROOT / "literate.py", "html", folder / "README.org"]
-    return subprocess.run(command, capture_output=True, text=True)
+    command = [*TOOL, "html", folder / "README.org"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 def test_the_page_is_written(tmp_path):

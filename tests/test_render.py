@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import literate
+from literate.org import SENTENCES, Block, DocumentError, anchors, parse, without_code
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.org"
@@ -119,8 +119,8 @@ def test_visible_markup_would_be_found(text):
 def test_what_would_vanish_is_refused(text, hidden):
     page = render(f"{text}\n\nText.\n")
     assert hidden not in " ".join([page.prose, *page.headings])
-    with pytest.raises(literate.DocumentError, match="GitHub hides"):
-        literate.parse(f"{text}\n")
+    with pytest.raises(DocumentError, match="GitHub hides"):
+        parse(f"{text}\n")
 
 
 def shown(block):
@@ -131,7 +131,7 @@ def test_all_code_and_every_result_is_shown_in_order(elements, page):
     expected = []
     for element in elements:
         lines = element.text.split("\n")[1:-1]
-        if isinstance(element, literate.Block) and shown(element):
+        if isinstance(element, Block) and shown(element):
             expected.append(element.code)
         elif element.kind == "example" or (element.kind == "result" and lines[0][0] == "#"):
             body = lines[:-1] if element.kind == "example" else lines[1:-1]
@@ -147,8 +147,8 @@ def figures(elements):
     """The path of each figure in the document, in order."""
     found = []
     for element in elements:
-        if element.kind in (*literate.SENTENCES, "result"):
-            plain = literate.without_code(element.text)
+        if element.kind in (*SENTENCES, "result"):
+            plain = without_code(element.text)
             found += re.findall(r"\[\[file:([^][]+\.(?:svg|png))\]\]", plain)
     return found
 
@@ -166,15 +166,15 @@ def test_every_heading_and_table_is_shown(elements, page):
 
 def test_every_link_leads_somewhere(elements, page):
     slugs = []
-    anchors = []
+    ours = []
     for heading in page.headings:
         text = (c for c in heading.strip().lower() if c in "-_ " or c.isalnum())
         slugs.append("".join(text).replace(" ", "-"))
         repeated = slugs.count(slugs[-1]) - 1
-        anchors.append(slugs[-1] + (f"-{repeated}" if repeated else ""))
-    assert anchors == list(literate.anchors(elements).values())
+        ours.append(slugs[-1] + (f"-{repeated}" if repeated else ""))
+    assert ours == list(anchors(elements).values())
     inside = [link for link in page.links if not re.match(r"[a-z]+:", link)]
-    dead = [x for x in inside if x[0] == "#" and x[1:] not in anchors]
+    dead = [x for x in inside if x[0] == "#" and x[1:] not in ours]
     dead += [x for x in inside if x[0] != "#" and not (README.parent / x).exists()]
     assert dead == []
 

@@ -8,13 +8,19 @@ from pathlib import Path
 import nbformat
 import orgs
 import pytest
+from fresh import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import literate
-from tools import fold, prose, weave
+from literate import fold, notebook
+from literate.markdown import read_markdown, write_markdown
+from literate.nodes import key
+from literate.org import Block, DocumentError, figure_in, linked_files, parse, present_results
+from literate.pieces import read_org, split, write_org
+from literate.run import format_output
+from literate.tangle import targets
 
-README = Path(literate.__file__).with_name("README.org")
+README = ROOT / "README.org"
 TEXT = README.read_text("utf-8")
 MD, IPYNB = Path("copy.md"), Path("copy.ipynb")
 MANY = settings(
@@ -26,22 +32,22 @@ MANY = settings(
 
 
 def markdown_of(text):
-    return weave.as_markdown(weave.notebook(text, README))
+    return notebook.as_markdown(notebook.notebook(text, README))
 
 
 def ipynb_of(text):
-    return weave.as_ipynb(weave.notebook(text, README))
+    return notebook.as_ipynb(notebook.notebook(text, README))
 
 
 def folded(base, copy, path, text=None):
-    book = weave.read_notebook(path, copy.encode())
+    book = notebook.read_notebook(path, copy.encode())
     return fold.fold(base, base if text is None else text, book, path, "README.org")[0]
 
 
 def converted(text):
     """A document, through Markdown and back, by the converter alone: nothing is looked up."""
-    pieces = weave.pieces_of(weave.read_notebook(MD, markdown_of(text).encode()), MD, [])
-    return [prose.write_org(piece.node) for piece in pieces]
+    pieces = notebook.pieces_of(notebook.read_notebook(MD, markdown_of(text).encode()), MD, [])
+    return [write_org(piece.node) for piece in pieces]
 
 
 def both_ways(text):
@@ -49,10 +55,10 @@ def both_ways(text):
     markdown, ipynb = markdown_of(text), ipynb_of(text)
     assert folded(text, markdown, MD) == text
     assert folded(text, ipynb, IPYNB) == text
-    through = weave.as_ipynb(weave.read_notebook(MD, markdown.encode()))
-    again = weave.as_markdown(weave.read_notebook(IPYNB, through.encode()))
+    through = notebook.as_ipynb(notebook.read_notebook(MD, markdown.encode()))
+    again = notebook.as_markdown(notebook.read_notebook(IPYNB, through.encode()))
     assert again == markdown
-    assert weave.as_markdown(weave.read_notebook(IPYNB, ipynb.encode())) == markdown
+    assert notebook.as_markdown(notebook.read_notebook(IPYNB, ipynb.encode())) == markdown
 
 
 def test_the_readme_comes_back_by_every_route():
@@ -60,7 +66,7 @@ def test_the_readme_comes_back_by_every_route():
 
 
 def test_the_readme_comes_back_by_the_converter_alone():
-    pieces = prose.split(literate.parse(TEXT))
+    pieces = split(parse(TEXT))
     back = converted(TEXT)
     assert len(back) == len(pieces)
     for piece, org in zip(pieces, back, strict=True):
@@ -74,8 +80,8 @@ def test_the_readme_comes_back_by_the_converter_alone():
 @given(orgs.documents(gaps=("\n", "\n", "\n\n", " \n\n", "")))
 def test_a_document_of_plain_words_comes_back_by_every_route(text):
     try:
-        weave.notebook(text, README)
-    except literate.DocumentError:
+        notebook.notebook(text, README)
+    except DocumentError:
         assert "|" in text  # an uneven table, or one with a rule below another row
     else:
         both_ways(text)
@@ -85,8 +91,8 @@ def test_a_document_of_plain_words_comes_back_by_every_route(text):
 @given(orgs.documents(words=orgs.NOISE, size=3))
 def test_a_document_of_signs_comes_back_or_is_refused_at_its_line(text):
     try:
-        weave.notebook(text, README)
-    except literate.DocumentError as error:
+        notebook.notebook(text, README)
+    except DocumentError as error:
         assert 1 <= error.line <= text.count("\n")
     else:
         both_ways(text)
@@ -100,17 +106,17 @@ AROUND = st.sampled_from(["{}", "- {}", "> {}", "| a |\n|---|\n| {} |", "## {}",
 @given(st.builds(str.format, AROUND, SIGNS))
 def test_any_markdown_becomes_org_that_means_the_same_or_is_refused(markdown):
     try:
-        nodes = prose.read_markdown(markdown, {})
-        orgs_ = [prose.write_org(node) for node in nodes]
-    except literate.DocumentError as error:
+        nodes = read_markdown(markdown, {})
+        orgs_ = [write_org(node) for node in nodes]
+    except DocumentError as error:
         assert error.line <= markdown.count("\n") + 1
         return
     for node, org in zip(nodes, orgs_, strict=True):
         if node.kind == "fence":
             continue
-        (back,) = prose.read_org(org)
-        (again,) = prose.read_markdown(prose.write_markdown(back), {})
-        assert prose.key(back) == prose.key(node) == prose.key(again)
+        (back,) = read_org(org)
+        (again,) = read_markdown(write_markdown(back), {})
+        assert key(back) == key(node) == key(again)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +176,8 @@ WRITTEN = {
 
 @pytest.mark.parametrize("markdown", WRITTEN)
 def test_markdown_as_people_write_it_becomes_org_as_people_write_it(markdown):
-    nodes = prose.read_markdown(markdown, {})
-    assert "".join(prose.write_org(node) for node in nodes) == WRITTEN[markdown]
+    nodes = read_markdown(markdown, {})
+    assert "".join(write_org(node) for node in nodes) == WRITTEN[markdown]
 
 
 REFUSED = {
@@ -200,9 +206,9 @@ REFUSED = {
 @pytest.mark.parametrize("markdown", REFUSED)
 def test_markdown_that_org_has_no_place_for_is_refused_at_its_line(markdown):
     line, why = REFUSED[markdown]
-    with pytest.raises(literate.DocumentError, match=why) as error:
-        for node in prose.read_markdown(markdown, {}):
-            prose.write_org(node)
+    with pytest.raises(DocumentError, match=why) as error:
+        for node in read_markdown(markdown, {}):
+            write_org(node)
     assert error.value.line == line
 
 
@@ -217,14 +223,14 @@ NO_MARKDOWN = {
 
 @pytest.mark.parametrize("org", NO_MARKDOWN)
 def test_org_that_markdown_has_no_place_for_is_refused_at_its_line(org):
-    with pytest.raises(literate.DocumentError, match=NO_MARKDOWN[org]) as error:
-        weave.notebook(f"{orgs.HEAD}\n{org}\n", README)
+    with pytest.raises(DocumentError, match=NO_MARKDOWN[org]) as error:
+        notebook.notebook(f"{orgs.HEAD}\n{org}\n", README)
     assert 4 <= error.value.line <= 7
 
 
 def test_header_arguments_and_results_are_in_the_notebook():
-    blocks = [e for e in literate.parse(TEXT) if isinstance(e, literate.Block) and e.runs]
-    results = literate.present_results(literate.parse(TEXT))
+    blocks = [e for e in parse(TEXT) if isinstance(e, Block) and e.runs]
+    results = present_results(parse(TEXT))
     book = nbformat.reads(ipynb_of(TEXT), as_version=4)
     nbformat.validate(book)
     cells = [c for c in book.cells if c.cell_type == "code" and "figures" not in c.metadata]
@@ -234,9 +240,9 @@ def test_header_arguments_and_results_are_in_the_notebook():
         assert len(cell.outputs) == (block.line in results)
         if block.results == "output":
             output = cell.outputs[0]["text"].encode()
-            assert literate.format_output(block, output) == results[block.line]
+            assert format_output(block, output) == results[block.line]
         elif block.results == "file":
-            figure = README.parent / literate.figure_in(results[block.line])
+            figure = README.parent / figure_in(results[block.line])
             assert cell.outputs[0].data["image/svg+xml"] == figure.read_text("utf-8")
 
 
@@ -247,7 +253,7 @@ def test_nothing_in_a_copy_depends_on_the_machine():
 
 
 def test_solutions_are_folded_and_headings_can_be_linked_to():
-    book = weave.notebook(TEXT, README)
+    book = notebook.notebook(TEXT, README)
     inside = False
     for cell in book.cells:
         inside = inside or "<details" in cell.source
@@ -262,7 +268,7 @@ def test_solutions_are_folded_and_headings_can_be_linked_to():
 
 def test_other_languages_are_shown_and_never_run():
     shell = "#+begin_src sh :eval no :exports code\nmake\n#+end_src\n"
-    book = weave.notebook(f"{orgs.HEAD}\n{shell}", README)
+    book = notebook.notebook(f"{orgs.HEAD}\n{shell}", README)
     assert [cell.cell_type for cell in book.cells] == ["markdown"]
     assert "~~~sh\nmake\n~~~" in markdown_of(f"{orgs.HEAD}\n{shell}")
 
@@ -274,8 +280,8 @@ def executed(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("notebook")
     (folder / "images").mkdir()
-    elements = literate.parse(TEXT)
-    for name in literate.linked_files(elements) | set(literate.targets(elements, README)):
+    elements = parse(TEXT)
+    for name in linked_files(elements) | set(targets(elements, README)):
         if (README.parent / name).is_file() and not name.startswith("images/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(README.parent / name, folder / name)
@@ -296,7 +302,7 @@ def executed(tmp_path_factory):
 
 
 def test_a_kernel_gives_the_outputs_that_the_document_has(executed):
-    cells = weave.notebook(TEXT, README).cells
+    cells = notebook.notebook(TEXT, README).cells
     for made, cell in zip(executed.cells, cells, strict=True):
         if cell.cell_type == "code" and "figures" not in cell.metadata:
             assert shown(made, cell) == shown(cell, cell), cell.source

@@ -1,6 +1,7 @@
 """The part of Org that is known here: a document's text as a list of elements.
 
-What is not known is refused, with its line and with what to write instead.
+Text comes in and elements go out, whose texts add up to it; results go into them the same way.
+What is not known is refused, with its line and with what to write instead; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+IMAGES = "images"
 CONTROL = r"[^\n -~\xa0-\U0010ffff]"
 
 
@@ -289,3 +291,53 @@ def anchors(elements: list[Element]) -> dict[int, str]:
             found[element.line] = slug + (f"-{slugs.count(slug)}" if slug in slugs else "")
             slugs.append(slug)
     return found
+
+
+def linked_files(elements: list[Element]) -> set[str]:
+    """The files that the document links to, but for figures: its blocks may read them."""
+    names = {target[5:] for _, target in links(elements) if target[0] != "#"}
+    return {name for name in names if name.split("/")[0] not in (IMAGES, "..")}
+
+
+def chapter(elements: list[Element], line: int) -> str:
+    """The heading of the chapter that a line of the document is in, or "" above the first."""
+    above = [e.text for e in elements if e.line <= line and e.text.startswith("* ")]
+    return above[-1][2:].strip() if above else ""
+
+
+def plain_body(text: str) -> str:
+    """The lines between #+begin and #+end, without the commas that protect them in Org."""
+    return unescape(text.split("\n", 1)[1].rsplit("#+end_", 1)[0].rstrip(" "))
+
+
+# Results: each below its block, one blank line between.
+
+
+def with_results(elements: list[Element], results: dict[int, str]) -> str:
+    """The document's text with these results, by block's line, in place of those it has."""
+    parts: list[str] = []
+    owner = 0
+    for element in elements:
+        if element.kind == "result" and owner in results:
+            parts.pop()  # the blank line above, which came with the new result
+            continue
+        parts.append(element.text)
+        if isinstance(element, Block):
+            owner = element.line
+            if owner in results:
+                parts.append(f"\n#+RESULTS:\n{results[owner]}")
+    return "".join(parts)
+
+
+def present_results(elements: list[Element]) -> dict[int, str]:
+    """The results that the document has, by their block's line."""
+    return {
+        elements[i - 2].line: element.text.split("\n", 1)[1]
+        for i, element in enumerate(elements)
+        if element.kind == "result"
+    }
+
+
+def drawn(results: dict[int, str]) -> dict[str, int]:
+    """The figures among the results: the line of each one's block, by its path."""
+    return {path: line for line, result in results.items() if (path := figure_in(result))}

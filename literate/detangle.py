@@ -1,7 +1,8 @@
-"""Take edits of tangled files back into the document.
+"""Edits of tangled files, taken back into the document: tangling, the other way.
 
 A tangled file is a row of chunks, two blank lines apart, and each block gave it one or several.
 So an edit changes, adds or removes chunks, and each goes back to the block that it is from.
+Unless the document then tangles to exactly the edited files, nothing is written.
 """
 
 from __future__ import annotations
@@ -13,25 +14,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from literate import (
+from .files import diff, row_of, write
+from .org import CONTROL, Block, DocumentError, Element, escape, parse
+from .tangle import (
     BETWEEN,
-    CONTROL,
-    Block,
-    DocumentError,
-    Element,
     bare,
-    diff,
     edited,
-    escape,
     first_line,
     load,
-    parse,
     remember,
-    row_of,
     say_changed,
     tangle,
     targets,
-    write,
 )
 
 

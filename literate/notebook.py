@@ -1,7 +1,8 @@
 """The document as a notebook: micrograd.ipynb, for Jupyter, or micrograd.md, for any editor.
 
-Prose becomes Markdown cells; Python blocks become code cells, whose metadata are their header
-arguments; results become outputs. Jupytext writes and reads the Markdown, nbformat the .ipynb.
+Pieces become cells and cells become pieces: prose is Markdown; a Python block is a code cell,
+whose metadata are its header arguments; its result is the cell's output. Jupytext writes and
+reads the Markdown, nbformat the .ipynb. What is written here is proved to come back.
 """
 
 from __future__ import annotations
@@ -21,17 +22,19 @@ import jupytext
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-import literate
-from literate import DocumentError
-from tools import prose
-from tools.prose import Node, Piece
+from .files import read
+from .markdown import MARKDOWN, read_markdown, write_markdown
+from .nodes import Node, key
+from .org import ARGUMENTS, EXPORTS, IMAGES, DocumentError, figure_in, parse, plain_body
+from .orgtext import org_lines
+from .pieces import Piece, split
 
 STORE = ".literate"  # the documents that copies were made from, by git's name of their content
 KEPT = 20
-ARGUMENTS = [name[1:] for name in literate.ARGUMENTS]
+NAMES = [name[1:] for name in ARGUMENTS]
 METADATA: dict[str, Any] = {
     "jupytext": {
-        "cell_metadata_filter": ",".join(sorted([*ARGUMENTS, "figures"])) + ",-all",
+        "cell_metadata_filter": ",".join(sorted([*NAMES, "figures"])) + ",-all",
         "notebook_metadata_filter": "jupytext,kernelspec,literate,-all",
         "text_representation": {
             "extension": ".md",
@@ -61,7 +64,7 @@ def notebook(text: str, document: Path) -> Any:
     """The document's text as a notebook. Raises DocumentError for what Markdown cannot say."""
     cells: list[Any] = []
     folded = shown = False
-    for group in groups(prose.split(literate.parse(text))):
+    for group in groups(split(parse(text))):
         if group[0].node.kind == "code":
             if not shown and group[0].result.endswith("]]\n"):
                 shown = True
@@ -104,16 +107,16 @@ def closing(piece: Piece) -> bool:
 def markdown(group: list[Piece]) -> str:
     """A Markdown cell, proved: reading it gives the same nodes, and these the same Org."""
     for piece in group:
-        again = prose.org_lines(piece.node)
+        again = org_lines(piece.node)
         if piece.node.kind != "fence" and squeezed(again) != squeezed(piece.org):
             raise unlike(piece)
     for close in (True, False):
         text = ""
         for piece in group:
-            text += prose.write_markdown(piece.node)
+            text += write_markdown(piece.node)
             text += "" if close and not piece.gap else "\n"
         text = text.rstrip("\n")
-        back = prose.read_markdown(text, {})
+        back = read_markdown(text, {})
         if [as_piece(node) for node in back] == [as_piece(piece.node) for piece in group]:
             return text
     for piece, node in zip(group, [*back, *[Node("none")] * len(group)], strict=False):
@@ -152,17 +155,17 @@ def code_cell(piece: Piece, document: Path, folded: bool) -> Any:
 
 def output(result: str, document: Path) -> Any:
     """The output that a kernel gives for a result: what was printed, or a figure."""
-    if path := literate.figure_in(result):
+    if path := figure_in(result):
         # Jupyter shows no SVG of a notebook that it did not run itself, but it follows a link.
         data = {"text/plain": repr(path), "text/markdown": f"![]({path})"}
-        figure = literate.read(document.parent / path)
+        figure = read(document.parent / path)
         if figure and path.endswith(".svg"):
             data["image/svg+xml"] = figure.decode()
         elif figure and path.endswith(".png"):
             data["image/png"] = base64.b64encode(figure).decode()
         return new_output("execute_result", data)
     if result.startswith("#+begin_example"):
-        return new_output("stream", name="stdout", text=prose.plain_body(result))
+        return new_output("stream", name="stdout", text=plain_body(result))
     return new_output("stream", name="stdout", text=re.sub("^: ?", "", result, flags=re.M))
 
 
@@ -193,11 +196,11 @@ def read_notebook(path: Path, data: bytes) -> Any:
 
 def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
     """The pieces of a notebook's cells. Raises DocumentError at their place."""
-    args_of = {prose.key(p.node).text: p.node.info for p in known if p.node.kind == "code"}
+    args_of = {key(p.node).text: p.node.info for p in known if p.node.kind == "code"}
     references: dict[str, Any] = {}
     for cell in book.cells:
         if cell.cell_type == "markdown":
-            prose.MARKDOWN.parse(cell.source, references)
+            MARKDOWN.parse(cell.source, references)
     pieces: list[Piece] = []
     for number, cell in enumerate(book.cells, 1):
         first = cell.metadata.get("line", 0) - 1
@@ -206,7 +209,7 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
         )
         try:
             if cell.cell_type == "markdown":
-                nodes = prose.read_markdown(cell.source, references)
+                nodes = read_markdown(cell.source, references)
             else:
                 nodes = read_code(cell, args_of)
         except DocumentError as error:
@@ -236,10 +239,10 @@ def read_code(cell: Any, args_of: dict[str, Any]) -> list[Node]:
     if magic := re.match(r"%%(\w[\w-]*)[ ]*\n", source):
         info = f"{magic[1]} :eval no :exports code"
         return [Node("fence", source[magic.end() :], info=info)]
-    args = {a: str(cell.metadata[a]) for a in ARGUMENTS if a in cell.metadata}
+    args = {a: str(cell.metadata[a]) for a in NAMES if a in cell.metadata}
     node = Node("code", source, info=tuple(sorted(args.items())))
     if not args:
-        node = replace(node, info=args_of.get(prose.key(node).text) or usual(source))
+        node = replace(node, info=args_of.get(key(node).text) or usual(source))
     return [node]
 
 
@@ -270,7 +273,7 @@ def usual(code: str) -> tuple[tuple[str, str], ...]:
         [n.value for n in ast.walk(body[-1]) if isinstance(n, ast.Constant)] if body else []
     )
     results = "output"
-    if any(str(value).startswith(f"{literate.IMAGES}/") for value in strings):
+    if any(str(value).startswith(f"{IMAGES}/") for value in strings):
         results = "file" if isinstance(body[-1], ast.Expr) else "output"
     elif body and isinstance(body[-1], ast.Expr) and not calls(body[-1]):
         line = body[-1].lineno
@@ -278,7 +281,7 @@ def usual(code: str) -> tuple[tuple[str, str], ...]:
         raise DocumentError(line, f"`{what}` shows its value in Jupyter only; print it")
     elif body and all(isinstance(statement, quiet) for statement in body):
         results = "silent"
-    return (("exports", literate.EXPORTS[results][0]), ("results", results))
+    return (("exports", EXPORTS[results][0]), ("results", results))
 
 
 # Files, and the documents that they were made from.
@@ -316,7 +319,7 @@ def recall(name: str, document: Path) -> str | None:
     """The text of the document that git calls `name`: from the store, else from git."""
     if not re.fullmatch(r"[0-9a-f]{40}", name):
         return None
-    data = literate.read(document.with_name(STORE) / f"{name}.org")
+    data = read(document.with_name(STORE) / f"{name}.org")
     with contextlib.suppress(OSError):
         command = ["git", "cat-file", "blob", name]
         if data is None:
@@ -328,8 +331,8 @@ def recall(name: str, document: Path) -> str | None:
 
 def check_copy(text: str, copy: Path, data: bytes) -> None:
     """Raise DocumentError if the bytes of a document's copy do not give all its pieces."""
-    pieces = prose.split(literate.parse(text))
+    pieces = split(parse(text))
     back = pieces_of(read_notebook(copy, data), copy, pieces)
     for piece, again in zip_longest(pieces, back):
-        if not again or not piece or prose.key(piece.node) != prose.key(again.node):
+        if not again or not piece or key(piece.node) != key(again.node):
             raise unlike(piece or pieces[-1])

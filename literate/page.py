@@ -1,8 +1,8 @@
 """The document as one page, micrograd.html, which needs no other file and no network.
 
-Its nodes are prose.py's, as for the copies to edit; markdown-it makes their HTML, and Pygments
-colours their code. page.html says how all that looks. Links to files of the repository are
-relative: they work where the page lies beside these.
+Pieces come in, as for the copies to edit, and HTML goes out: markdown-it makes it, and Pygments
+colours the code. page.html says how all that looks. Links to files of the repository are
+relative: they work where the page lies beside these. Nothing comes back from a page.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_by_name
 from pygments.util import ClassNotFound
 
-import literate
-from literate import DocumentError
-from tools import prose, weave
-from tools.prose import Node, Piece
+from . import notebook
+from .check import check_links
+from .files import read, write
+from .markdown import markdown_spans, write_markdown
+from .nodes import Node
+from .org import DocumentError, Element, anchors, drawn, present_results
+from .pieces import Piece, split
+from .tangle import load
 
 NAME = "micrograd.html"
 TYPES = {"svg": "svg+xml", "jpg": "jpeg"}
@@ -33,21 +37,20 @@ MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 def html_command(document: Path) -> int:
     """Write the document's page. Gives the exit status."""
-    data = page(literate.load(document), document).encode()
-    changed = literate.write({NAME: data}, document.parent)
+    data = page(load(document), document).encode()
+    changed = write({NAME: data}, document.parent)
     print(f"wrote {NAME}" if changed else f"{NAME}: nothing changed")
     return 0
 
 
-def page(elements: list[literate.Element], document: Path) -> str:
+def page(elements: list[Element], document: Path) -> str:
     """The page's text. Raises DocumentError for a dead link, or a result that is missing."""
-    drawn = literate.drawn(literate.present_results(elements))
-    for problem in literate.check_links(elements, document, {*drawn}):
+    for problem in check_links(elements, document, {*drawn(present_results(elements))}):
         place, _, message = problem.partition(": ")
         if place.startswith(f"{document.name}:"):
             raise DocumentError(1, message, place=place)
-    pieces = [p for p in prose.split(elements) if p.node.kind not in ("comment", "keyword")]
-    anchors = literate.anchors(elements)
+    pieces = [p for p in split(elements) if p.node.kind not in ("comment", "keyword")]
+    slugs = anchors(elements)
     body = ""
     i = 0
     while i < len(pieces):
@@ -55,7 +58,7 @@ def page(elements: list[literate.Element], document: Path) -> str:
         if node.kind == "code":
             shown, folded = example(pieces[i], document)
         else:
-            shown, folded = html_of(node, anchors, document), ""
+            shown, folded = html_of(node, slugs, document), ""
         i += 1
         if '<p class="image"' in shown:
             if i < len(pieces) and is_caption(pieces[i].node):
@@ -69,7 +72,7 @@ def page(elements: list[literate.Element], document: Path) -> str:
     title = next((words(p.node) for p in pieces if p.node.kind == "title"), document.name)
     heads = [p.node for p in pieces if p.node.kind in ("title", "heading") and p.node.level < 3]
     template = Template(Path(__file__).with_name("page.html").read_text("utf-8"))
-    return template.substitute(title=title, contents=contents(heads, anchors), body=body)
+    return template.substitute(title=title, contents=contents(heads, slugs), body=body)
 
 
 def is_caption(node: Node) -> bool:
@@ -78,13 +81,13 @@ def is_caption(node: Node) -> bool:
     return node.kind == "para" and kinds[:1] == ["italic"] and not {*kinds} - {"italic", "code"}
 
 
-def contents(heads: list[Node], anchors: dict[int, str]) -> str:
+def contents(heads: list[Node], slugs: dict[int, str]) -> str:
     """The list of chapters, with the list of its sections in each."""
     chapters: list[list[str]] = []
     for head in heads:
         if head.level < 2 or not chapters:
             chapters.append([])
-        chapters[-1].append(f'<a href="#{anchors[head.line]}">{words(head)}</a>')
+        chapters[-1].append(f'<a href="#{slugs[head.line]}">{words(head)}</a>')
     text = ""
     for chapter, *sections in chapters:
         inside = "".join(f"<li>{section}</li>\n" for section in sections)
@@ -98,13 +101,13 @@ def words(node: Node) -> str:
 
 
 def sentence(node: Node) -> str:
-    return str(MARKDOWN.renderInline(prose.markdown_spans(node.spans)))
+    return str(MARKDOWN.renderInline(markdown_spans(node.spans)))
 
 
-def html_of(node: Node, anchors: dict[int, str], document: Path) -> str:
+def html_of(node: Node, slugs: dict[int, str], document: Path) -> str:
     """The HTML of a node, other than Python code."""
     if node.kind in ("title", "heading"):
-        tag, anchor = f"h{node.level + 1}", anchors[node.line]
+        tag, anchor = f"h{node.level + 1}", slugs[node.line]
         link = f'<a class="anchor" href="#{anchor}" aria-label="Link to this part"></a>'
         return f'<{tag} id="{anchor}">{sentence(node)}{link}</{tag}>\n'
     if node.kind == "html":
@@ -113,7 +116,7 @@ def html_of(node: Node, anchors: dict[int, str], document: Path) -> str:
         language, *args = node.info.split(" ") if node.info else ["text"]
         tangled = args[args.index(":tangle") + 1] if ":tangle" in args else None
         return block(coloured(language, node.text), tangled)
-    return markdown(prose.write_markdown(node), node, document)
+    return markdown(write_markdown(node), node, document)
 
 
 def example(piece: Piece, document: Path) -> tuple[str, str]:
@@ -128,7 +131,7 @@ def example(piece: Piece, document: Path) -> tuple[str, str]:
     folded = ""
     if args["exports"] == "results":
         code, folded = "", f"<details><summary>Code</summary>\n{block(code)}</details>\n"
-    output = weave.code_cell(piece, document, False).outputs[0]
+    output = notebook.code_cell(piece, document, False).outputs[0]
     if output.output_type == "stream":
         return block(
             f'{code}<pre class="result"><samp>{escape(output.text)}</samp></pre>\n'
@@ -161,7 +164,7 @@ def markdown(text: str, node: Node, document: Path) -> str:
 def image(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
     """markdown-it's rule for an image: inline, as the page needs no other file."""
     path = unquote(tokens[index].attrs["src"])
-    data = literate.read(env["folder"] / path)
+    data = read(env["folder"] / path)
     if data is None:
         raise DocumentError(env["line"], f"{path} is missing; run `make`")
     kind = path.rsplit(".", 1)[1]

@@ -3,7 +3,7 @@
 An answer is a file, exercises/NUMBER.py. It runs after all blocks of the document above the
 exercise's solution, and may use what they define. It is right if it prints what the solution
 prints in the document: words exactly; numbers to six digits, or as they are rounded there; in
-any layout, with or without brackets and commas.
+any layout, with or without brackets and commas. Nothing is written but a file to begin with.
 """
 
 from __future__ import annotations
@@ -16,18 +16,10 @@ import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from literate import (
-    LINK,
-    VERBATIM,
-    Block,
-    DocumentError,
-    Element,
-    chapter,
-    execute,
-    load,
-    present_results,
-    write,
-)
+from .files import write
+from .org import LINK, VERBATIM, Block, DocumentError, Element, chapter, present_results
+from .run import execute
+from .tangle import load
 
 FOLDER = "exercises"
 TITLE = re.compile(r"/(\d+)\. ([^/]+)/ \((★{1,3})\)\.?\s+")

@@ -1,7 +1,8 @@
 """Edits made in a copy of the document, micrograd.md or micrograd.ipynb, brought back into it.
 
 A copy names the document that it was made from. Copy and document are both compared with that,
-piece by piece; a piece that is as it was there counts as not edited, and keeps its bytes.
+piece by piece; a piece that is as it was there counts as not edited, and keeps its bytes. No
+edit wins over another of the same part: both are shown, and nothing is written.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import literate
-from literate import DocumentError
-from tools import prose, weave
-from tools.prose import Node, Piece
+from . import notebook
+from .check import check_links
+from .files import read, write
+from .nodes import Node, key
+from .org import DocumentError, anchors, drawn, links, parse, present_results
+from .orgtext import org_lines
+from .pieces import Piece, split, write_org
+from .tangle import load
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ def compare(
     base: list[Piece], other: list[Piece], copy: bool
 ) -> tuple[list[Hunk], dict[int, Piece]]:
     """What was changed; and the pieces that were not, by their index in base."""
-    before, after = ([prose.key(piece.node) for piece in side] for side in (base, other))
+    before, after = ([key(piece.node) for piece in side] for side in (base, other))
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     hunks: list[Hunk] = []
     kept: dict[int, Piece] = {}
@@ -61,7 +66,7 @@ def overlap(one: Hunk, two: Hunk) -> bool:
 
 
 def same(one: Hunk, two: Hunk) -> bool:
-    new = [[prose.key(piece.node) for piece in hunk.new] for hunk in (one, two)]
+    new = [[key(piece.node) for piece in hunk.new] for hunk in (one, two)]
     return (one.start, one.end, new[0]) == (two.start, two.end, new[1])
 
 
@@ -71,25 +76,25 @@ def write_new(hunks: list[Hunk], base: list[Piece]) -> list[Hunk]:
     A piece that was moved keeps its text; code that is the same keeps its result.
     """
     gone = [base[i] for hunk in hunks for i in range(hunk.start, hunk.end)]
-    moved = {prose.key(piece.node): piece for piece in reversed(gone)}
-    ran = {prose.key(p.node).text: p for p in reversed(gone) if p.node.kind == "code"}
+    moved = {key(piece.node): piece for piece in reversed(gone)}
+    ran = {key(p.node).text: p for p in reversed(gone) if p.node.kind == "code"}
     written = []
     for hunk in hunks:
         new = []
         for i, piece in enumerate(hunk.new):
             node, result = piece.node, ""
-            old = moved.pop(prose.key(node), None)
+            old = moved.pop(key(node), None)
             if old:
                 org, result = old.org, old.result
             elif node.kind == "code":
-                old = ran.get(prose.key(node).text)
+                old = ran.get(key(node).text)
                 if old and dict(old.node.info)["results"] == dict(node.info).get("results"):
                     result = old.result
                 paired = hunk.end - hunk.start == len(hunk.new)
                 org = write_code(node, old or (base[hunk.start + i] if paired else None))
             else:
                 try:
-                    org = prose.write_org(node)
+                    org = write_org(node)
                 except DocumentError as error:
                     raise at(piece, str(error), error.line - node.line) from None
             new.append(replace(piece, org=org, result=result))
@@ -99,7 +104,7 @@ def write_new(hunks: list[Hunk], base: list[Piece]) -> list[Hunk]:
 
 def write_code(node: Node, old: Piece | None) -> str:
     """A block of Python in Org; its lines are as in the `old` one, where that has them."""
-    org = prose.org_lines(node)
+    org = org_lines(node)
     if not old or old.node.kind != "code":
         return org
     lines, rows = (text.split("\n")[:-1] for text in (org, old.org))
@@ -168,9 +173,9 @@ def renew_names(pieces: list[Piece]) -> list[Piece]:
 
     Chapters get one, and each heading that a link names. Links follow a heading's new name.
     """
-    elements = literate.parse(text_of(pieces))
-    slugs = literate.anchors(elements)
-    linked = {target for _, target in literate.links(elements)}
+    elements = parse(text_of(pieces))
+    slugs = anchors(elements)
+    linked = {target for _, target in links(elements)}
     renamed: dict[str, str] = {}
     out: list[Piece] = []
     for piece, line in zip(pieces, starts(pieces), strict=False):
@@ -179,7 +184,7 @@ def renew_names(pieces: list[Piece]) -> list[Piece]:
             if node.text or (piece.place and node.level == 1) or f"#{slug}" in linked:
                 renamed[f"[[#{node.text}]"] = f"[[#{slug}]"
                 node = replace(node, text=slug)
-                org = prose.org_lines(node)
+                org = org_lines(node)
                 piece = replace(piece, node=node, org=org, gap=piece.gap or "\n")
         out.append(piece)
     for piece in out:
@@ -194,14 +199,14 @@ def renew_names(pieces: list[Piece]) -> list[Piece]:
 def prove(pieces: list[Piece]) -> None:
     """Raise DocumentError, at its place in the copy, for what the document could not hold."""
     try:
-        back = prose.split(literate.parse(text_of(pieces)))
+        back = split(parse(text_of(pieces)))
     except DocumentError as error:
         lines = starts(pieces)
         i = min(bisect(lines, error.line), len(pieces)) - 1
         code = pieces[i].node.kind == "code"  # whose first line is no line of the copy
         raise at(pieces[i], str(error), max(0, error.line - lines[i] - code)) from None
     for piece, again in zip(pieces, back, strict=False):
-        if prose.key(piece.node) != prose.key(again.node):
+        if key(piece.node) != key(again.node):
             what = piece.org.split("\n")[0][:50]
             raise at(piece, f"`{what}` would run into what is beside it; put text between", 0)
 
@@ -218,7 +223,7 @@ def clash(one: Hunk, two: Hunk, now: list[Piece], new: list[Piece], name: str) -
     for hunk, pieces in ((one, now), (two, new)):
         piece = pieces[min(hunk.at, len(pieces) - 1)]
         place = f"{piece.place or name + ':'}{piece.line}"
-        texts = [p.org or prose.org_lines(p.node) for p in hunk.new] or ["(removed)"]
+        texts = [p.org or org_lines(p.node) for p in hunk.new] or ["(removed)"]
         lines = "\n".join(texts).rstrip("\n").split("\n")
         sides.append((place, "".join(f"    {line}\n" for line in lines)))
     shown = "".join(f"{place} has\n{text}" for place, text in sides)
@@ -230,26 +235,26 @@ def clash(one: Hunk, two: Hunk, now: list[Piece], new: list[Piece], name: str) -
 
 
 def notebook_command(document: Path) -> int:
-    return write_copy(document, "micrograd.ipynb", weave.as_ipynb)
+    return write_copy(document, "micrograd.ipynb", notebook.as_ipynb)
 
 
 def markdown_command(document: Path) -> int:
-    return write_copy(document, "micrograd.md", weave.as_markdown)
+    return write_copy(document, "micrograd.md", notebook.as_markdown)
 
 
 def write_copy(document: Path, name: str, written: Callable[[Any], str]) -> int:
     """Write the document's copy, unless one is there that has edits."""
-    literate.load(document)
+    load(document)
     text = document.read_bytes().decode()
-    data = written(weave.notebook(text, document))
-    weave.check_copy(text, Path(name), data.encode())
+    data = written(notebook.notebook(text, document))
+    notebook.check_copy(text, Path(name), data.encode())
     copy = document.with_name(name)
-    old = literate.read(copy)
+    old = read(copy)
     if old is not None and has_edits(document, copy, old):
         message = f"has edits; bring them back first: make fold FROM={name}, or remove it"
         raise DocumentError(1, message, place=name)
-    files = {**weave.keep_source(text, document), name: data.encode()}
-    changed = name in literate.write(files, document.parent)
+    files = {**notebook.keep_source(text, document), name: data.encode()}
+    changed = name in write(files, document.parent)
     print(f"wrote {name}" if changed else f"{name}: nothing changed")
     return 0
 
@@ -257,11 +262,11 @@ def write_copy(document: Path, name: str, written: Callable[[Any], str]) -> int:
 def has_edits(document: Path, copy: Path, data: bytes) -> bool:
     """Whether a copy has anything that the document that it was made from has not."""
     try:
-        book = weave.read_notebook(copy, data)
-        base_text = weave.recall(weave.made_from(book), document)
-        base = prose.split(literate.parse(base_text or ""))
+        book = notebook.read_notebook(copy, data)
+        base_text = notebook.recall(notebook.made_from(book), document)
+        base = split(parse(base_text or ""))
         return base_text is None or bool(
-            compare(base, weave.pieces_of(book, copy, base), True)[0]
+            compare(base, notebook.pieces_of(book, copy, base), True)[0]
         )
     except DocumentError:
         return True
@@ -269,23 +274,23 @@ def has_edits(document: Path, copy: Path, data: bytes) -> bool:
 
 def fold_command(document: Path, copy: Path) -> int:
     """Bring the edits made in a copy into the document."""
-    literate.load(document)
+    load(document)
     text = document.read_bytes().decode()
-    book = weave.read_notebook(copy, copy.read_bytes())
-    name = weave.made_from(book)
-    base_text = weave.recall(name, document)
+    book = notebook.read_notebook(copy, copy.read_bytes())
+    name = notebook.made_from(book)
+    base_text = notebook.recall(name, document)
     if base_text is None:
         what = f"made from a {document.name} ({name[:12]}) that is not known here"
         message = f"{what}; make a new copy, and carry your edits over to it"
         raise DocumentError(1, message, place=copy.name)
     new_text, new_base = fold(base_text, text, book, copy, document.name)
-    files = weave.keep_source(new_base, document)
+    files = notebook.keep_source(new_base, document)
     if new_text != text:
         files[document.name] = new_text.encode()
     if new_base != base_text:  # the next time, only what was edited since counts
-        data = copy.read_bytes().replace(name.encode(), weave.blob(new_base).encode())
+        data = copy.read_bytes().replace(name.encode(), notebook.blob(new_base).encode())
         files[str(copy.resolve())] = data
-    literate.write(files, document.parent)
+    write(files, document.parent)
     print("\n".join(what_changed(text, new_text, document)))
     return 0
 
@@ -296,8 +301,8 @@ def fold(base_text: str, text: str, book: Any, copy: Path, name: str) -> tuple[s
     Also what base_text becomes by these edits alone. Raises DocumentError where an edit has no
     place in the document, or the document was edited in the same part.
     """
-    base, now = (prose.split(literate.parse(side)) for side in (base_text, text))
-    new = weave.pieces_of(book, copy, base)
+    base, now = (split(parse(side)) for side in (base_text, text))
+    new = notebook.pieces_of(book, copy, base)
     ours, kept = compare(base, now, False)
     theirs, _ = compare(base, new, True)
     alone = []
@@ -323,7 +328,7 @@ def top(text: str) -> str:
 
 def what_changed(old: str, new: str, document: Path) -> list[str]:
     """What to say after folding: each piece that changed, and each link that is now dead."""
-    now, pieces = (prose.split(literate.parse(text)) for text in (old, new))
+    now, pieces = (split(parse(text)) for text in (old, new))
     said = []
     for hunk in compare(now, pieces, False)[0]:
         for piece in hunk.new:
@@ -335,10 +340,9 @@ def what_changed(old: str, new: str, document: Path) -> list[str]:
             said.append(f"{document.name}:{line}: removed {hunk.end - hunk.start} above")
     if not said:
         return [f"{document.name}: nothing changed"]
-    elements = literate.parse(new)
-    drawn = literate.drawn(literate.present_results(elements))
-    known = {target for _, target in literate.links(literate.parse(old))}
-    for problem in literate.check_links(elements, document, {*drawn}):
+    elements = parse(new)
+    known = {target for _, target in links(parse(old))}
+    for problem in check_links(elements, document, {*drawn(present_results(elements))}):
         if not any(f" {target} " in problem for target in known) and "is dead" in problem:
             said.append(problem)
     return [*said, "Now run `make`: it runs the code, and refreshes every result"]

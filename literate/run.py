@@ -1,0 +1,195 @@
+"""Running a document: its blocks, in order, in a process and a folder of their own.
+
+Elements come in; results and figures come out of the child process, and go, with the program,
+into the document's folder. Unless every block went well, no file is changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from .files import read, write
+from .org import (
+    CONTROL,
+    IMAGES,
+    Block,
+    DocumentError,
+    Element,
+    escape,
+    linked_files,
+    parse,
+    present_results,
+    with_results,
+)
+from .tangle import load, protect, remember, say_changed, tangle, targets
+
+STAMP = ".literate.stamp"
+LINES_IN_EXAMPLE = 10  # Org's `org-babel-min-lines-for-block-output`
+
+
+@dataclass
+class Made:
+    """What a run made: results by their block's line, figures by their path from the folder."""
+
+    results: dict[int, str] = field(default_factory=dict)
+    figures: dict[str, bytes] = field(default_factory=dict)
+    printed: dict[int, str] = field(default_factory=dict)  # what each block printed
+
+
+def execute(elements: list[Element], document: Path, end: float = math.inf) -> Made:
+    """Run every Python block, in order, up to line `end`. Raises DocumentError if one fails."""
+    from tqdm import tqdm  # here, so that tangling needs nothing but Python
+
+    program = tangle(elements, document)
+    elements = [element for element in elements if element.line <= end]
+    blocks = [block for block in elements if isinstance(block, Block) and block.runs]
+    made = Made()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="literate-")))
+        stage = folder / "stage"
+        (stage / IMAGES).mkdir(parents=True)
+        write({**needed_files(elements, document), **program}, stage)
+        printed = stack.enter_context(open(folder / "printed", "w+b"))
+        reports = stack.enter_context(child(stage, document.name, printed))
+        bar = tqdm(total=len(blocks), desc=document.name, leave=False, disable=None)
+        stack.enter_context(bar)
+        start = 0
+        for block in blocks:
+            report = json.loads(reports.readline() or "null")
+            if report is None:
+                message = "this block ended the Python process"
+                raise DocumentError(block.line, message, block=block.line)
+            output = os.pread(printed.fileno(), report["end"] - start, start)
+            start = report["end"]
+            if "error" in report:
+                trace = output.decode(errors="backslashreplace") + report["trace"]
+                raise DocumentError(report["line"], report["error"], trace, block=block.line)
+            made.printed[block.line] = output.decode(errors="backslashreplace")
+            if block.results == "output":
+                made.results[block.line] = format_output(block, output)
+            if block.results == "file":
+                made.results[block.line] = format_figure(block, report["value"], stage)
+            bar.update()
+        for path in sorted((stage / IMAGES).rglob("*")):
+            if path.is_file():
+                made.figures[path.relative_to(stage).as_posix()] = path.read_bytes()
+    return made
+
+
+def needed_files(elements: list[Element], document: Path) -> dict[str, bytes]:
+    """The files that the blocks may read: the document itself, and those that it links to."""
+    text = "".join(element.text for element in elements)
+    linked = {name: read(document.parent / name) for name in linked_files(elements)}
+    found = {name: data for name, data in linked.items() if data is not None}
+    return {**found, document.name: text.encode()}
+
+
+def format_output(block: Block, output: bytes) -> str:
+    """The lines below `#+RESULTS:` for what a block printed, exactly as Emacs writes them."""
+    text = output.decode(errors="backslashreplace").rstrip(" \n")
+    lines = text.split("\n")
+    if not text:
+        raise DocumentError(block.line, "it printed nothing; print, or write :results silent")
+    if wrong := re.search(CONTROL, text):
+        raise DocumentError(block.line, f"it printed {wrong[0]!r}, unfit for Org; leave it out")
+    if len(lines) < LINES_IN_EXAMPLE:
+        return "".join(f": {line}\n" for line in lines)
+    if any(re.match(r"[ ]*,+(\*|#\+)", line) for line in lines):
+        raise DocumentError(block.line, "it printed `,*` or `,#+`, which GitHub alters; do not")
+    return f"#+begin_example\n{escape(text)}\n#+end_example\n"
+
+
+def format_figure(block: Block, value: str, stage: Path) -> str:
+    if not re.fullmatch(rf"{IMAGES}/[\w.-]+", value) or not (stage / value).is_file():
+        message = f"the last value is {value}; let it be the path of a figure in {IMAGES}/"
+        raise DocumentError(block.line, message)
+    return f"[[file:{value}]]\n"
+
+
+@contextlib.contextmanager
+def child(stage: Path, name: str, out: IO[bytes]) -> Iterator[IO[str]]:
+    """A Python process that runs the blocks of `name` in `stage`. Gives its reports.
+
+    It leads a session of its own, to be ended together with all processes that it has started.
+    """
+    near = os.path.dirname(sys.executable)
+    path = os.pathsep.join([near, os.environ.get("PATH", os.defpath)])
+    # What a user has set for Python, such as where it looks for modules, changes no result.
+    own = {name: it for name, it in os.environ.items() if not name.startswith("PYTHON")}
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"{__package__}.child", str(stage), name, str(writing)],
+        cwd=Path(__file__).resolve().parent.parent,
+        env={**own, "PATH": path, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        pass_fds=[writing],
+        start_new_session=True,
+    )
+    os.close(writing)
+    try:
+        with os.fdopen(reading, encoding="utf-8") as reports:
+            yield reports
+    finally:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def stamp(elements: list[Element], document: Path) -> bytes:
+    """A hash of all that a run depends on and all that it writes."""
+    root = document.parent
+    names = {path.relative_to(root).as_posix() for path in (root / IMAGES).rglob("*")}
+    names |= {document.name, *targets(elements, document), *linked_files(elements)}
+    packages = {path.name for folder in sys.path for path in Path(folder).glob("*.dist-info")}
+    dot = shutil.which("dot", path=os.path.dirname(sys.executable)) or shutil.which("dot")
+    own = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    parts: list[Any] = [own, sys.version, dot, sorted(packages)]
+    parts += [(name, read(root / name)) for name in sorted(names)]
+    return hashlib.sha256(repr(parts).encode()).hexdigest().encode() + b"\n"
+
+
+def run_command(document: Path, force: bool) -> int:
+    """Run the document, unless nothing has changed, and write all that it makes."""
+    elements = load(document)
+    text = "".join(element.text for element in elements)
+    if not force and read(document.with_name(STAMP)) == stamp(elements, document):
+        say_changed([], document)
+        return 0
+    protect(elements, document)
+    made = execute(elements, document)
+    if document.read_bytes().decode() != text:
+        raise DocumentError(1, "the document was edited during the run; run it again")
+    protect(elements, document)
+    new = with_results(elements, made.results)
+    catch_signals(signal.SIG_IGN)  # all or nothing, and soon done
+    tangled = tangle(elements, document)
+    changed = write({**made.figures, **tangled, document.name: new.encode()}, document.parent)
+    remember(tangled, document)
+    now = parse(new)
+    before, shown = present_results(elements), present_results(now)
+    for (line, result), (old, _) in zip(shown.items(), made.results.items(), strict=True):
+        if before.get(old) != result:
+            print(f"{document.name}:{line}: new result")
+    say_changed(changed, document)
+    write({STAMP: stamp(now, document)}, document.parent)
+    return 0
+
+
+def catch_signals(handler: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
