@@ -157,18 +157,15 @@ def power_of(b):
     return lambda a: (raised(a, b), (b != 0 and b * raised(a, b - 1),))
 
 
-def share(wins, loses, tie):
-    return where(loses, False, where(tie, 0.5, 1.0)), where(wins, False, where(tie, 0.5, 1.0))
-
-
 def maximum(a, b):
     larger = where(a >= b, a, where(b > a, b, a + b))  # a + b is nan if one of them is
-    return larger, share(a > b, a < b, equal(a, b))
+    half = where(equal(a, b), 0.5, 1.0)
+    return larger, (where(a < b, False, half), where(b < a, False, half))
 
 
 def minimum(a, b):
-    smaller = where(a <= b, a, where(b < a, b, a + b))
-    return smaller, share(a < b, a > b, equal(a, b))
+    m, local = maximum(-a, -b)
+    return -m, local
 
 
 class Rules(dict[str, Callable[..., tuple]]):
@@ -177,13 +174,17 @@ class Rules(dict[str, Callable[..., tuple]]):
     def __missing__(self, op: str) -> Callable[..., tuple]:
         if op.startswith("**"):
             return power_of(float(op[2:]))
-        name = op or "name"
-        raise NotImplementedError(
-            f"the operator {op!r} has no rule and no _backward of its own. Give it a rule:\n"
-            f"    def {name}(a):\n        return value, (slope,)  # a slope for each input\n"
-            f"    RULES[{name!r}] = {name}\nor give the Value that comes out a _backward:\n"
-            f"    def back():\n        a.grad += slope * out.grad\n    out._backward = back"
-        )
+        raise NotImplementedError(MISSING.format(op=op, name=op or "name"))
+
+
+MISSING = """the operator {op!r} has no rule and no _backward of its own. Give it a rule:
+    def {name}(a):
+        return value, (slope,)  # a slope for each input
+    RULES[{name!r}] = {name}
+or give the Value that comes out a _backward:
+    def back():
+        a.grad += slope * out.grad
+    out._backward = back"""
 
 
 RULES = Rules({"+": add, "-": sub, "*": mul, "/": div, "**": power})
@@ -215,22 +216,16 @@ def number(x: Any) -> float:
     raise TypeError(f"a Value holds an int, float, bool or real NumPy scalar, not {wrong}")
 
 
-def slopes_at(op: str, *inputs: Any) -> tuple[Any, tuple]:
-    """The value and the local derivatives that the rule of op gives at inputs.
-
-    Raises TypeError if it gives anything else.
-    """
-    result = RULES[op](*inputs)
-    if type(result[1]) is not tuple or len(result[1]) != len(inputs):
-        wanted = f"its value and a tuple of {len(inputs)}, a slope for each input"
-        raise TypeError(f"the rule of {op!r} must return {wanted}, not {result!r:.60}")
-    return result
-
-
 def apply(op: str, *inputs: Any) -> "Value":
-    """The Value that the rule of op gives at inputs, which are Values or numbers."""
+    """The Value that the rule of op gives at inputs, which are Values or numbers.
+
+    Raises TypeError if the rule gives anything but its value and a slope for each input.
+    """
     values = tuple([x if isinstance(x, Value) else Value(x) for x in inputs])
-    data, local = slopes_at(op, *[x.data.__float__() for x in values])
+    result = data, local = RULES[op](*[x.data.__float__() for x in values])
+    if type(local) is not tuple or len(local) != len(values):
+        wanted = f"its value and a tuple of {len(values)}, a slope for each input"
+        raise TypeError(f"the rule of {op!r} must return {wanted}, not {result!r:.60}")
     return Value(data, values, op, "", local)
 
 
@@ -296,22 +291,22 @@ class Value:
             return lambda *others: apply(name, self, *others)
         raise AttributeError(f"a Value has no {name!r}, and RULES has no rule of that name")
 
-    # Identity, and true; but a number that is not there yet refuses to be asked (chapter 10).
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return bool(self) and object.__eq__(self, other)
-
-    def __bool__(self) -> bool:
-        return self.data != 0 or True
+    # A Value is true, and equal to itself alone. A number that is not there yet (chapter 10)
+    # refuses to be asked.
+    __bool__, __hash__ = (lambda a: a.data != 0 or True), object.__hash__
+    __eq__ = lambda a, b: bool(a) and object.__eq__(a, b)  # noqa: E731
 
     def _backward(self) -> None:
         """Hand the gradient on: to each input, times its local derivative."""
         if self._prev:
-            grad = self.grad
-            for child, slope in zip(self._prev, self._local or by_hand(self), strict=True):
+            grad, local = self.grad, self._local or self._slopes()
+            for child, slope in zip(self._prev, local, strict=True):
                 if slope is not False:
                     child.grad += slope * grad
+
+    def _slopes(self) -> tuple:
+        """The local derivatives, asked for anew: a Value made by hand comes without them."""
+        return RULES[self._op](*map(float, self._prev))[1]
 
     def backward(self) -> None:
         """Add the derivative of self with respect to v to v.grad, for each Value v behind it.
@@ -331,11 +326,6 @@ class Value:
 
     def _repr_svg_(self) -> str | None:
         return notebook_svg(self)
-
-
-def by_hand(v: Value) -> tuple:
-    """The local derivatives of a Value that was made by hand, without them."""
-    return slopes_at(v._op, *map(float, v._prev))[1]
 
 
 def topological_order(root: Any) -> list[Any]:
@@ -470,8 +460,8 @@ def grad(output: Value, inputs: Sequence[Value]) -> tuple[Value, ...]:
             if getattr(v._backward, "__func__", None) is not Value._backward:
                 own = f"the operator {v._op!r} has a _backward of its own, which gives a number"
                 raise NotImplementedError(f"grad: {own}, no Value: make it a rule, in RULES")
-            value, local = slopes_at(v._op, *v._prev)
-            was = v.data, *(v._local or by_hand(v))
+            value, local = RULES[v._op](*v._prev)
+            was = v.data, *(v._local or v._slopes())
             if str([*map(float, (value, *local))]) != str([*map(float, was)]):
                 raise RuntimeError(f"grad: what {v} was computed from has since been changed")
             for child, slope in zip(v._prev, local, strict=True):
