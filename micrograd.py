@@ -5,23 +5,12 @@ it by `make detangle`.
 """
 
 import math
-import os
-import random
-import shlex
-import sys
-import warnings
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
-from numbers import Real
-from shutil import which
-from tempfile import TemporaryDirectory
-from traceback import walk_tb
-from types import ModuleType
-from typing import Any
 
 
 # Chapter 1: What a derivative is
+from collections.abc import Callable
+
+
 def slopes(f: Callable[..., float], *inputs: float, h: float = 1e-6) -> tuple[float, ...]:
     """Measured slopes of f at inputs, one for each input.
 
@@ -57,11 +46,6 @@ def divide(a, b):
     return a * math.copysign(math.inf, b) if isinstance(b, float) and b == 0 else a / b
 
 
-def div(a, b):
-    q = divide(a, b)
-    return q, (divide(1.0, b), divide(-q, b))
-
-
 def call(f, a):
     """f(a), where f is a function of math such as exp, log, tanh or sin, and a is a float.
 
@@ -79,40 +63,6 @@ def call(f, a):
         return -math.inf if a == 0 and "log" in f.__name__ else math.nan
 
 
-def exp(a):
-    e = call(math.exp, a)
-    return e, (e,)
-
-
-def log(a):
-    return call(math.log, a), (divide(1.0, a),)
-
-
-def tanh(a):
-    t = call(math.tanh, a)
-    return t, (1 - t * t,)
-
-
-def sigmoid(a):
-    s = divide(1.0, 1 + call(math.exp, -a)) if isinstance(a, float) else a.sigmoid()
-    return s, (s * (1 - s),)
-
-
-def where(condition, yes, no):
-    """yes if the condition holds, else no; a condition with a where() of its own chooses."""
-    if hasattr(condition, "where"):
-        return condition.where(yes, no)
-    return yes if condition else no
-
-
-def relu(a):
-    return where(a < 0, 0.0, a), (where(a <= 0, False, 1.0),)
-
-
-def absolute(a):
-    return where(a <= 0, 0.0 - a, a), (where(a < 0, -1.0, where(a > 0, 1.0, 0.0)),)
-
-
 def raised(a, b):
     """a ** b; for floats, inf where it overflows or divides by 0, nan where it is complex."""
     if not (isinstance(a, float) and isinstance(b, float)):
@@ -123,8 +73,52 @@ def raised(a, b):
         return math.nan if a < 0 and b % 1 else divide(1.0, math.pow(a, -b))
 
 
+def where(condition, yes, no):
+    """yes if the condition holds, else no; a condition with a where() of its own chooses."""
+    if hasattr(condition, "where"):
+        return condition.where(yes, no)
+    return yes if condition else no
+
+
 def is_zero(a):
+    """Whether a is 0. Not a == 0, which asks Values whether they are the same one.
+
+    And not `and`, which has to know at once, as `if` has: & can be written down by letters.
+    """
     return (a <= 0) & (a >= 0)
+
+
+def div(a, b):
+    q = divide(a, b)
+    return q, (divide(1.0, b), divide(-q, b))
+
+
+def exp(a):
+    e = call(math.exp, a)
+    return e, (e,)
+
+
+def tanh(a):
+    t = call(math.tanh, a)
+    return t, (1 - t * t,)
+
+
+def relu(a):
+    return where(a < 0, 0.0, a), (where(a <= 0, False, 1.0),)
+
+
+def log(a):
+    return call(math.log, a), (divide(1.0, a),)
+
+
+def sigmoid(a):
+    s = divide(1.0, 1 + call(math.exp, -a)) if isinstance(a, float) else a.sigmoid()
+    return s, (s * (1 - s),)
+
+
+def absolute(a):
+    turned = 0.0 - a  # and not -a, because -0.0 is a float of its own, and not a pretty one
+    return where(a <= 0, turned, a), (where(a < 0, -1.0, where(a > 0, 1.0, 0.0)),)
 
 
 def power(a, b):
@@ -140,6 +134,10 @@ RULES["abs"] = absolute
 
 
 # Chapter 3: A number that remembers
+from numbers import Real
+from typing import Any
+
+
 def number(x: Any) -> float:
     """x as a float. Raises TypeError unless it is one real number, NumPy's included."""
     if isinstance(x, Real) or type(x).__name__ in ("bool", "bool_"):  # NumPy's is no Real
@@ -316,6 +314,9 @@ def backpropagate(root: Value) -> None:
                 child.grad += slope * v.grad
 
 
+from collections.abc import Sequence
+
+
 def gradcheck(f: Callable, inputs: Sequence[Any], eps=1e-6, atol=1e-5, rtol=1e-3) -> bool:
     """True if backward() through f agrees with slopes measured at inputs, which are numbers.
 
@@ -377,6 +378,9 @@ def total(*terms):
 
 
 RULES["sum"] = total
+
+
+import random
 
 
 class Neuron(Module):
@@ -494,6 +498,9 @@ def draw_network(model: MLP, format: str = "svg"):
 
 
 # Chapter 9: The moons
+import sys
+from types import ModuleType
+
 nn = ModuleType(f"{__name__}.nn", "Networks of ReLU neurons with a linear output, biases at 0.")
 engine = ModuleType(f"{__name__}.engine", "Value, under the name that it has elsewhere.")
 relu_neuron = type("Neuron", (Neuron,), {"activation": "relu", "random_bias": False})
@@ -561,6 +568,9 @@ for _name, _op in (INFIX | {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}).items
     setattr(Symbol, f"__r{_name}__", lambda a, b, sign=_op: write(sign, b, a))
 for _name in FUNCTIONS:
     setattr(Symbol, _name, lambda a, f=_name: write("call", Symbol(f), a))
+
+
+from traceback import walk_tb
 
 
 def record(f: Callable, ninputs: int, parameters: list, what: str) -> list:
@@ -646,6 +656,12 @@ void run(long rows, long steps, const double *rates, const double *data,
 """
 
 
+import os
+import shlex
+from shutil import which
+from tempfile import TemporaryDirectory
+
+
 def build(source: str) -> Callable[..., None]:
     """run() of a C program. Raises OSError if there is no compiler, or if it fails.
 
@@ -667,6 +683,9 @@ def build(source: str) -> Callable[..., None]:
     raise OSError(f"{command[0]} failed:\n{done.stderr.decode(errors='replace'):.400}")
 
 
+from array import array
+
+
 def interpret(source: str) -> Callable[..., None]:
     """run(), as C has it, for a program in Python."""
     exec(source, space := globals() | vars(math))
@@ -682,6 +701,11 @@ def interpret(source: str) -> Callable[..., None]:
             losses[k] = total[-1]
 
     return run
+
+
+import warnings
+from collections.abc import Iterable
+from itertools import chain
 
 
 class jit:
@@ -773,6 +797,9 @@ def check_neuron(n: Neuron, where: str, width: int, nonlin: Any, used: set[Value
         if p in used:
             raise ValueError(f"{where}: one of its parameters is used in two places")
         used.add(p)
+
+
+from collections.abc import Iterator
 
 
 def matrices(model: MLP) -> Iterator[tuple[list[list[float]], list[float], Any]]:
