@@ -5,28 +5,12 @@ it by `make detangle`.
 """
 
 import math
-import os
-import random
-import shlex
-import sys
-import warnings
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from importlib import import_module
-from importlib.abc import Loader
-from importlib.machinery import ModuleSpec
-from importlib.util import module_from_spec
-from itertools import chain
-from numbers import Real
-from shutil import which
-from tempfile import TemporaryDirectory
-from traceback import walk_tb
-from types import ModuleType
-from typing import Any
 
 
 # Chapter 1: What a derivative is
+from collections.abc import Callable
+
+
 def slopes(f: Callable[..., float], *inputs: float, h: float = 1e-6) -> tuple[float, ...]:
     """Measured slopes of f at inputs, one for each input.
 
@@ -62,11 +46,6 @@ def divide(a, b):
     return a * math.copysign(math.inf, b) if isinstance(b, float) and b == 0 else a / b
 
 
-def div(a, b):
-    q = divide(a, b)
-    return q, (divide(1.0, b), divide(-q, b))
-
-
 def call(f, a):
     """f(a), where f is a function of math such as exp, log, tanh or sin, and a is a float.
 
@@ -84,9 +63,48 @@ def call(f, a):
         return -math.inf if a == 0 and "log" in f.__name__ else math.nan
 
 
+def raised(a, b):
+    """a ** b; for floats, inf where it overflows or divides by 0, nan where it is complex."""
+    if not (isinstance(a, float) and isinstance(b, float)):
+        return a**b
+    try:
+        return math.pow(a, b)
+    except (OverflowError, ValueError):
+        return math.nan if a < 0 and b % 1 else divide(1.0, math.pow(a, -b))
+
+
+def where(condition, yes, no):
+    """yes if the condition holds, else no; a condition with a where() of its own chooses."""
+    if isinstance(condition, bool) or not hasattr(condition, "where"):
+        return yes if condition else no
+    return condition.where(yes, no)
+
+
+def equal(a, b):
+    """Whether a is b. Not a == b, which asks Values whether they are the same one.
+
+    And not `and`, which has to know at once, as `if` has: & can be written down by letters.
+    """
+    return (a <= b) & (a >= b)
+
+
+def div(a, b):
+    q = divide(a, b)
+    return q, (divide(1.0, b), divide(-q, b))
+
+
 def exp(a):
     e = call(math.exp, a)
     return e, (e,)
+
+
+def tanh(a):
+    t = call(math.tanh, a)
+    return t, (1 - t * t,)
+
+
+def relu(a):
+    return where(a < 0, 0.0, a), (where(a <= 0, False, 1.0),)
 
 
 def log(a):
@@ -106,43 +124,14 @@ def cos(a):
     return call(math.cos, a), (-call(math.sin, a),)
 
 
-def tanh(a):
-    t = call(math.tanh, a)
-    return t, (1 - t * t,)
-
-
 def sigmoid(a):
     s = divide(1.0, 1 + call(math.exp, -a)) if isinstance(a, float) else a.sigmoid()
     return s, (s * (1 - s),)
 
 
-def where(condition, yes, no):
-    """yes if the condition holds, else no; a condition with a where() of its own chooses."""
-    if isinstance(condition, bool) or not hasattr(condition, "where"):
-        return yes if condition else no
-    return condition.where(yes, no)
-
-
-def relu(a):
-    return where(a < 0, 0.0, a), (where(a <= 0, False, 1.0),)
-
-
 def absolute(a):
-    return where(a <= 0, 0.0 - a, a), (where(a < 0, -1.0, where(a > 0, 1.0, 0.0)),)
-
-
-def raised(a, b):
-    """a ** b; for floats, inf where it overflows or divides by 0, nan where it is complex."""
-    if not (isinstance(a, float) and isinstance(b, float)):
-        return a**b
-    try:
-        return math.pow(a, b)
-    except (OverflowError, ValueError):
-        return math.nan if a < 0 and b % 1 else divide(1.0, math.pow(a, -b))
-
-
-def equal(a, b):
-    return (a <= b) & (a >= b)
+    turned = 0.0 - a  # and not -a, because -0.0 is a float of its own, and not a pretty one
+    return where(a <= 0, turned, a), (where(a < 0, -1.0, where(a > 0, 1.0, 0.0)),)
 
 
 def power(a, b):
@@ -193,6 +182,11 @@ RULES |= {"sigmoid": sigmoid, "relu": relu, "abs": absolute, "max": maximum, "mi
 
 
 # Chapter 3: A number that remembers
+from contextlib import suppress
+from numbers import Real
+from typing import Any
+
+
 def is_array(x: Any) -> bool:
     """Whether x is an array of NumPy's, or of its kind, with dimensions."""
     return hasattr(x, "__array_ufunc__") and x.ndim > 0
@@ -428,6 +422,9 @@ def backpropagate(root: Value) -> None:
         v.grad += before
 
 
+from collections.abc import Sequence
+
+
 def gradcheck(f: Callable, inputs: Sequence[Any], eps=1e-6, atol=1e-5, rtol=1e-3) -> bool:
     """True if backward() through f agrees with slopes measured at inputs, which are numbers.
 
@@ -494,6 +491,9 @@ def total(*terms):
 
 RULES["sum"] = total
 SEVERAL = ("sum", "max", "min")  # rules of more than one number
+
+
+import random
 
 
 class Neuron(Module):
@@ -611,6 +611,15 @@ def draw_network(model: MLP, format: str = "svg"):
 
 
 # Chapter 9: The moons
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
+from types import ModuleType
+
+
 class nn:
     """Networks of relu neurons, with a linear last layer and biases that start at 0."""
 
@@ -724,6 +733,9 @@ for _name in FUNCTIONS:
     setattr(Symbol, _name, lambda a, f=_name: write("call", Symbol(f), a))
 
 
+from traceback import walk_tb
+
+
 def record(f: Callable, ninputs: int, parameters: list, what: str) -> list:
     """The derivatives of f with respect to parameters, and its value: Symbols or numbers."""
     kept = {p: (p.data, p.grad) for p in parameters}
@@ -807,6 +819,12 @@ void run(long rows, long steps, const double *rates, const double *data,
 """
 
 
+import os
+import shlex
+from shutil import which
+from tempfile import TemporaryDirectory
+
+
 def build(source: str) -> Callable[..., None]:
     """run() of a C program. Raises OSError if there is no compiler, or if it fails.
 
@@ -828,6 +846,9 @@ def build(source: str) -> Callable[..., None]:
     raise OSError(f"{command[0]} failed:\n{done.stderr.decode(errors='replace'):.400}")
 
 
+from array import array
+
+
 def interpret(source: str) -> Callable[..., None]:
     """run(), as C has it, for a program in Python."""
     exec(source, space := globals() | vars(math))
@@ -843,6 +864,11 @@ def interpret(source: str) -> Callable[..., None]:
             losses[k] = total[-1]
 
     return run
+
+
+import warnings
+from collections.abc import Iterable
+from itertools import chain
 
 
 class jit:
@@ -934,6 +960,9 @@ def check_neuron(n: Neuron, where: str, width: int, nonlin: Any, used: set[Value
         if p in used:
             raise ValueError(f"{where}: one of its parameters is used in two places")
         used.add(p)
+
+
+from collections.abc import Iterator
 
 
 def matrices(model: MLP) -> Iterator[tuple[list[list[float]], list[float], Any]]:
