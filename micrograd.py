@@ -753,7 +753,7 @@ class jit:
 LARGEST = 80_000  # about a minute
 
 
-# Chapter 11: Beyond one machine
+# Chapter 12: Beyond one machine
 def expect(part: Any, kind: type, where: str) -> None:
     """Raise TypeError unless part computes as kind does, which is Neuron, Layer or MLP."""
     if not isinstance(part, kind) or type(part).__call__ is not kind.__call__:
@@ -823,6 +823,7 @@ def to_torch(model: MLP):
     torch = pytorch()
     modules = []
     for i, (weights, biases, nonlin) in enumerate(matrices(model)):
+        # On the device meta a layer draws no random numbers, which it would not keep.
         linear = torch.nn.Linear(len(weights[0]), len(weights), device="meta")
         linear.weight = torch.nn.Parameter(torch.tensor(weights, dtype=torch.float64))
         linear.bias = torch.nn.Parameter(torch.tensor(biases, dtype=torch.float64))
@@ -840,7 +841,7 @@ def layer_of(weights: list[list[float]], biases: list[float]) -> Layer:
     """A layer without activation, with a row of weights and a bias for each neuron."""
     layer = Layer(0, 0)
     for row, bias in zip(weights, biases, strict=True):
-        neuron = relu_neuron(0, nonlin=False)
+        neuron = relu_neuron(0, nonlin=False)  # chapter 9's, which draws no random bias
         neuron.w, neuron.b = [Value(w) for w in row], Value(bias)
         layer.neurons.append(neuron)
     return layer
