@@ -962,9 +962,6 @@ def check_neuron(n: Neuron, where: str, width: int, nonlin: Any, used: set[Value
         used.add(p)
 
 
-from collections.abc import Iterator
-
-
 def matrices(model: MLP) -> Iterator[tuple[list[list[float]], list[float], Any]]:
     """For each layer: its weights, a row for each neuron; its biases; its activation's name.
 
@@ -1013,6 +1010,7 @@ def to_torch(model: MLP):
     torch = pytorch()
     modules = []
     for i, (weights, biases, nonlin) in enumerate(matrices(model)):
+        # On the device meta a layer draws no random numbers, which it would not keep.
         linear = torch.nn.Linear(len(weights[0]), len(weights), device="meta")
         linear.weight = torch.nn.Parameter(torch.tensor(weights, dtype=torch.float64))
         linear.bias = torch.nn.Parameter(torch.tensor(biases, dtype=torch.float64))

@@ -4,13 +4,17 @@ From the folder of micrograd.py:
 
     torchrun --standalone --nproc-per-node 2 examples/distributed.py --checkpoint moons.pt
 
-Tangled from README.org, which explains it. Edit that document, not this file.
+Chapter 12 of README.org explains it, and quotes some of its functions.
+tests/test_distributed.py fails if a quotation is not what stands here.
 """
 
 import argparse
+import hashlib
 import os
 import random
 import sys
+import uuid
+import warnings
 
 import numpy as np
 import torch
@@ -64,31 +68,77 @@ def same_everywhere(network):
     return all(torch.equal(mine, theirs) for theirs in everyones)
 
 
+def checksum(weights, losses, steps):
+    """A digest of the content of a checkpoint, which changes if one bit of a number does."""
+    content = [(name, weight.tolist()) for name, weight in weights.items()], losses, steps
+    return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
 def write_checkpoint(path, network, losses, steps):
     """Write the weights, the losses so far and the planned steps to path, all or nothing."""
-    with open(f"{path}.new", "wb") as file:
-        torch.save({"weights": network.state_dict(), "losses": losses, "steps": steps}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(f"{path}.new", path)
+    state = {"weights": network.state_dict(), "losses": losses, "steps": steps}
+    state["checksum"] = checksum(**state)
+    new = f"{path}.{uuid.uuid4().hex}.new"  # another job may be writing to the same path
+    try:
+        with open(new, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())  # wait until the disk has it
+        os.replace(new, path)
+    except BaseException:
+        if os.path.exists(new):
+            os.remove(new)
+        raise
 
 
 def read_checkpoint(path, network, steps):
     """The losses in the checkpoint at path, whose weights go into network; [] if none is there.
 
-    Exits with a message if it is the checkpoint of something else, or no checkpoint at all.
+    Exits with one line that says what is wrong and what to do, if the file is damaged, or is
+    no checkpoint of this network and this number of steps.
     """
     try:
-        state = torch.load(path, weights_only=True)
-        losses, planned = list(state["losses"]), state["steps"]
-        network.load_state_dict(state["weights"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a refusal says enough
+            state = torch.load(path, weights_only=True)  # True: run no code that is in the file
     except FileNotFoundError:
         return []
     except Exception:  # of many kinds, depending on what is there instead
-        sys.exit(f"{path} cannot be read as a checkpoint of this network: name another file")
+        sys.exit(f"{path} cannot be read as a checkpoint: remove it, or name another file")
+    if wrong := fault(state, network, steps):
+        sys.exit(f"{path} {wrong}")
+    network.load_state_dict(state["weights"])
+    return state["losses"]
+
+
+def fault(state, network, steps):
+    """What is wrong with the content of a checkpoint, and what to do; "" if all is well."""
+    instead = "remove it, or name another file"
+    try:
+        weights, losses, planned = state["weights"], state["losses"], state["steps"]
+        known, found = state["checksum"], checksum(weights, losses, planned)
+        numbers = isinstance(losses, list) and all(isinstance(loss, float) for loss in losses)
+    except Exception:  # of many kinds, too
+        return f"is no checkpoint of this script: {instead}"
+    if known != found:
+        return f"is damaged, for its checksum is not that of its content: {instead}"
     if planned != steps:
-        sys.exit(f"{path} is of a run of {planned} steps: give --steps {planned}, or move it")
-    return losses
+        return f"is of a run of {planned} steps: give --steps {planned}, or {instead}"
+    if not numbers or len(losses) > steps:
+        return f"does not hold one loss for each of at most {steps} steps: {instead}"
+    mine, its = forms(network.state_dict()), forms(weights)
+    for name in [*mine, *its]:
+        is_, should = its.get(name, "missing"), mine.get(name, "missing")
+        if is_ != should:
+            return f"is of another network, whose {name} is {is_} and not {should}: {instead}"
+    if not all(weight.isfinite().all() for weight in weights.values()):
+        return f"holds weights that are infinite or nan, and leads nowhere: {instead}"
+    return ""
+
+
+def forms(weights):
+    """The shape and the type of each weight, in words, by its name."""
+    return {name: f"{list(w.shape)} of {w.dtype}" for name, w in weights.items()}
 
 
 def arguments():
@@ -109,7 +159,12 @@ def arguments():
 
 
 def meet(rank, world):
-    """Connect this process, rank of world, with all others that torchrun has started."""
+    """Connect this process, rank of world, with all others that torchrun has started.
+
+    Each leaves its address in a table that torchrun keeps, the store. Each restart gets a part
+    of it to itself, so that no process finds the address of one that is dead. For machines
+    that count their restarts separately, see chapter 12.
+    """
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     everything = distributed.TCPStore(address, port, is_master=False)
     store = distributed.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], everything)
@@ -122,15 +177,16 @@ def main():
     points, labels, network = moons()
     if world > len(points):
         sys.exit(f"{world} processes for {len(points)} points: start {len(points)} at most")
-    mine = given.checkpoint and rank == 0  # the others get its losses and weights below
-    losses = read_checkpoint(given.checkpoint, network, given.steps) if mine else []
+    # Process 0 reads, writes and speaks for all. The others get its losses and weights below.
+    saves = given.checkpoint and rank == 0
+    losses = read_checkpoint(given.checkpoint, network, given.steps) if saves else []
     say = print if rank == 0 else lambda text: None
     say(f"processes {world}, points {len(points)}, steps to go {given.steps - len(losses)}")
 
     def done():
         if len(losses) % 10 == 0 or len(losses) == given.steps:
             say(f"step {len(losses) - 1:2}  loss {losses[-1]:.9f}")
-        if given.checkpoint and rank == 0:
+        if saves:
             write_checkpoint(given.checkpoint, network, losses, given.steps)
 
     meet(rank, world)
@@ -142,7 +198,7 @@ def main():
     distributed.destroy_process_group()
 
 
-if os.path.basename(sys.argv[0]) == "distributed.py":
+if __name__ == "__main__":
     main()
     sys.stdout.flush()
     os._exit(0)  # at once: Python's own end may abort while gloo's threads let go of tensors

@@ -3,10 +3,13 @@
 The processes are real ones, started by torchrun, and meet on the loopback interface.
 """
 
+import ast
 import contextlib
 import importlib.util
+import math
 import os
 import pickle
+import random
 import re
 import signal
 import socket
@@ -18,9 +21,11 @@ import pytest
 import torch
 from fresh import ROOT
 
+import literate
 import micrograd
 
 SCRIPT = ROOT / "examples/distributed.py"
+CHAPTER = "Beyond one machine"
 PUBLISHED = {
     0: 0.8958441028683222,
     1: 1.7235905336972022,
@@ -52,6 +57,17 @@ _, victim, rank, *sys.argv = sys.argv
 if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and os.environ["RANK"] == rank:
     torch.optim.SGD.step = step_or_halt
 runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+# Writes a checkpoint again and again, with more and more losses, as a job does.
+WRITING = """
+import runpy, sys
+
+script = runpy.run_path(sys.argv[1])
+_, _, network = script["moons"]()
+print("ready", flush=True)
+for k in range(int(sys.argv[3])):
+    script["write_checkpoint"](sys.argv[2], network, [0.5] * k, 10_000)
 """
 
 # Runs the script with a checkpoint of its own for each process, as on machines of their own.
@@ -167,7 +183,7 @@ def test_all_processes_end_on_the_same_weights_and_one_speaks_for_all(runs, proc
 
 def test_a_checkpoint_holds_the_same_from_one_process_or_two(runs):
     (_, one), (_, two) = runs[1], runs[2]
-    assert list(two) == list(one) == ["weights", "losses", "steps"]
+    assert list(two) == list(one) == ["weights", "losses", "steps", "checksum"]
     assert two["steps"] == one["steps"] == 100
     assert close(two["losses"], one["losses"])
     assert same_weights(two["weights"], one["weights"])
@@ -296,19 +312,6 @@ def cut_off(path):
     path.write_bytes(path.read_bytes()[:-1000])
 
 
-def of_another_network(path):
-    other = micrograd.to_torch(micrograd.nn.MLP(2, [8, 1]))
-    torch.save({"weights": other.state_dict(), "losses": [1.0], "steps": 100}, path)
-
-
-def weights_alone(path):
-    torch.save(load(path)["weights"], path)
-
-
-def a_list(path):
-    torch.save([1, 2], path)
-
-
 def with_code_in_it(path):
     torch.save({**load(path), "losses": Intruder()}, path)
 
@@ -322,37 +325,176 @@ def a_pickle(path):
     path.write_bytes(pickle.dumps(Intruder(), protocol=2))
 
 
+def weights_alone(path):
+    torch.save(load(path)["weights"], path)
+
+
+def a_list(path):
+    torch.save([1, 2], path)
+
+
+def without_checksum(path):
+    state = load(path)
+    del state["checksum"]
+    torch.save(state, path)
+
+
+def words_for_weights(path):
+    torch.save({**load(path), "weights": {"0.weight": "many"}}, path)
+
+
+def one_digit_changed(path):
+    state = load(path)
+    weight = state["weights"]["2.weight"]
+    weight[3, 5] = torch.nextafter(weight[3, 5], torch.tensor(2.0, dtype=weight.dtype))
+    torch.save(state, path)
+
+
+def a_loss_less(path):
+    state = load(path)
+    torch.save({**state, "losses": state["losses"][:-1]}, path)
+
+
+def other_steps(path):
+    torch.save({**load(path), "steps": 200}, path)
+
+
+def holding(**content):
+    """Whoever writes this knows how to make a checksum, but writes other things."""
+
+    def spoil(path):
+        state = {**load(path), **content}
+        del state["checksum"]
+        torch.save({**state, "checksum": spoil.checksum(**state)}, path)
+
+    return spoil
+
+
+def weights_of(sizes, dtype=torch.float64):
+    return micrograd.to_torch(micrograd.nn.MLP(*sizes)).to(dtype).state_dict()
+
+
+def with_one(number):
+    weights = weights_of((2, [16, 16, 1]))
+    weights["2.bias"][7] = number
+    return weights
+
+
+UNREADABLE = "cannot be read as a checkpoint"
+NONE_OF_OURS = "is no checkpoint of this script"
+DAMAGED = "is damaged, for its checksum is not that of its content"
+COUNT = "does not hold one loss for each of at most 100 steps"
+OTHER = "is of another network, whose "
+
+
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "says"),
     [
-        nothing_like_a_checkpoint,
-        empty,
-        cut_off,
-        of_another_network,
-        weights_alone,
-        a_list,
-        with_code_in_it,
-        a_pickle,
-        a_folder,
+        (nothing_like_a_checkpoint, UNREADABLE),
+        (empty, UNREADABLE),
+        (cut_off, UNREADABLE),
+        (with_code_in_it, UNREADABLE),
+        (a_pickle, UNREADABLE),
+        (a_folder, UNREADABLE),
+        (weights_alone, NONE_OF_OURS),
+        (a_list, NONE_OF_OURS),
+        (without_checksum, NONE_OF_OURS),
+        (words_for_weights, NONE_OF_OURS),
+        (one_digit_changed, DAMAGED),
+        (a_loss_less, DAMAGED),
+        (other_steps, DAMAGED),
+        (holding(steps=200), "is of a run of 200 steps: give --steps 200, or "),
+        (holding(losses=[0.5] * 101), COUNT),
+        (holding(losses=["half", None]), COUNT),
+        (holding(losses=0.5), COUNT),
+        (
+            holding(weights=weights_of((2, [8, 1]))),
+            f"{OTHER}0.weight is [8, 2] of torch.float64 and not [16, 2] of torch.float64",
+        ),
+        (
+            holding(weights=weights_of((2, [16, 16, 16, 1]))),
+            f"{OTHER}4.weight is [16, 16] of torch.float64 and not [1, 16] of torch.float64",
+        ),
+        (
+            holding(weights=weights_of((2, [16, 16, 1, 1]))),
+            f"{OTHER}6.weight is [1, 1] of torch.float64 and not missing",
+        ),
+        (
+            holding(weights=weights_of((2, [16, 16]))),
+            f"{OTHER}4.weight is missing and not [1, 16] of torch.float64",
+        ),
+        (
+            holding(weights=weights_of((2, [16, 16, 1]), torch.float32)),
+            f"{OTHER}0.weight is [16, 2] of torch.float32 and not [16, 2] of torch.float64",
+        ),
+        (holding(weights=with_one(math.nan)), "holds weights that are infinite or nan"),
+        (holding(weights=with_one(-math.inf)), "holds weights that are infinite or nan"),
     ],
 )
-def test_a_spoilt_checkpoint_is_refused_by_name(script, tmp_path, monkeypatch, spoil):
+def test_a_wrong_checkpoint_is_refused_in_one_line(script, tmp_path, monkeypatch, spoil, says):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "moons.pt"
     _, _, network = script.moons()
     script.write_checkpoint(path, network, [0.5, 0.25], 100)
+    spoil.checksum = script.checksum
     spoil(path)
-    with pytest.raises(SystemExit, match=r"moons\.pt cannot be read as a checkpoint"):
+    before = torch.nn.utils.parameters_to_vector(network.parameters()).tolist()
+    with pytest.raises(SystemExit) as refused:
         script.read_checkpoint(path, network, 100)
+    said = str(refused.value)
+    assert said.startswith(f"{path} {says}")
+    assert said.endswith(": remove it, or name another file") or "--steps" in said
+    assert "\n" not in said
+    assert torch.nn.utils.parameters_to_vector(network.parameters()).tolist() == before
     assert not (tmp_path / "intruded").exists()
 
 
-def test_a_checkpoint_of_another_number_of_steps_is_refused(script, tmp_path):
+@pytest.mark.filterwarnings("error")
+def test_whichever_bit_of_a_checkpoint_flips_no_other_number_is_read(script, tmp_path):
     path = tmp_path / "moons.pt"
     _, _, network = script.moons()
-    script.write_checkpoint(path, network, [0.5, 0.25], 200)
-    with pytest.raises(SystemExit, match="of a run of 200 steps: give --steps 200"):
-        script.read_checkpoint(path, network, 100)
+    losses = [0.5, 0.1 + 0.2]
+    script.write_checkpoint(path, network, losses, 100)
+    known = script.checksum(network.state_dict(), losses, 100)
+    whole = path.read_bytes()
+    chosen = random.Random(17).sample(range(8 * len(whole)), 2000)
+    refused = 0
+    for bit in chosen:
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        _, _, other = script.moons()
+        try:
+            found = script.read_checkpoint(path, other, 100)
+        except SystemExit:
+            refused += 1
+        else:  # the bit is of the padding, or of a date
+            assert script.checksum(other.state_dict(), found, 100) == known
+    assert refused > 400, "most of the file is numbers"
+
+
+def test_two_jobs_with_one_checkpoint_leave_a_whole_one_at_every_moment(script, tmp_path):
+    path = tmp_path / "moons.pt"
+    _, _, network = script.moons()
+    command = [sys.executable, "-c", WRITING, str(SCRIPT), str(path), "400"]
+    with contextlib.ExitStack() as stack:
+        jobs = [
+            stack.enter_context(
+                subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+            )
+            for _ in range(2)
+        ]
+        for job in jobs:
+            assert job.stdout.readline() == "ready\n"
+        reads = 0
+        while any(job.poll() is None for job in jobs):
+            losses = script.read_checkpoint(path, network, 10_000)
+            assert losses == [0.5] * len(losses)
+            reads += 1
+    assert [job.returncode for job in jobs] == [0, 0]
+    assert reads > 50
+    assert script.read_checkpoint(path, network, 10_000) == [0.5] * 399
+    assert os.listdir(tmp_path) == ["moons.pt"]
 
 
 def test_under_torchrun_a_spoilt_checkpoint_ends_the_run_with_one_message(tmp_path):
@@ -361,7 +503,7 @@ def test_under_torchrun_a_spoilt_checkpoint_ends_the_run_with_one_message(tmp_pa
     with torchrun(2, SCRIPT, "--checkpoint", path) as run:
         status, _, err = finish(run)
     assert status != 0
-    assert err.count(f"{path} cannot be read as a checkpoint of this network") == 1
+    assert err.count(f"{path} cannot be read as a checkpoint") == 1
     assert path.read_text() == "hello"
 
 
@@ -393,6 +535,7 @@ def test_a_write_that_fails_half_way_leaves_the_old_checkpoint(script, tmp_path,
         with pytest.raises(OSError):
             script.write_checkpoint(path, network, [0.5, 0.25], 100)
     assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["moons.pt"]
     script.write_checkpoint(path, network, [0.5, 0.25], 100)
     assert script.read_checkpoint(path, network, 100) == [0.5, 0.25]
     assert os.listdir(tmp_path) == ["moons.pt"]
@@ -408,3 +551,30 @@ def test_weights_and_losses_come_back_from_a_checkpoint_to_the_last_bit(script, 
     for p, q in zip(other.parameters(), network.parameters(), strict=True):
         assert torch.equal(p, q)
     assert script.read_checkpoint(tmp_path / "none.pt", other, 7) == []
+
+
+def functions(code):
+    """The text of each function at the top of some code, by its name."""
+    tree = ast.parse(code)
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return {node.name: ast.get_source_segment(code, node) for node in found}
+
+
+def test_what_the_document_quotes_of_the_script_stands_in_it():
+    elements = literate.load(ROOT / "README.org")
+    blocks = [
+        block
+        for block in elements
+        if isinstance(block, literate.Block)
+        and block.runs
+        and literate.chapter(elements, block.line).endswith(CHAPTER)
+        and "tangle" not in block.args
+    ]
+    ours = functions(SCRIPT.read_text("utf-8"))
+    quoted = set()
+    for block in blocks:
+        for name, text in functions(block.code).items():
+            if name in ours:
+                assert text == ours[name], f"README.org:{block.line}: {name}"
+                quoted.add(name)
+    assert {"share_of_loss", "train_together", "write_checkpoint"} <= quoted
