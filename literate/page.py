@@ -128,16 +128,16 @@ def example(piece: Piece, document: Path) -> tuple[str, str]:
         return block(code, args.get("tangle")), ""
     if not piece.result:
         raise DocumentError(node.line, "this block has no result yet; run `make`")
-    folded = ""
-    if args["exports"] == "results":
-        code, folded = "", f"<details><summary>Code</summary>\n{block(code)}</details>\n"
     output = notebook.code_cell(piece, document, False).outputs[0]
+    hidden, summary = args["exports"] == "results", "<details><summary>Code</summary>\n"
     if output.output_type == "stream":
-        return block(
-            f'{code}<pre class="result"><samp>{escape(output.text)}</samp></pre>\n'
-        ), folded
+        shown = f"{summary}{code}</details>\n" if hidden else code
+        text = f'<pre class="result"><samp>{escape(output.text)}</samp></pre>\n'
+        return block(shown + text), ""
     image = markdown(output.data["text/markdown"], node, document)
-    return (block(code) if code else "") + image, folded
+    if hidden:
+        return image, f"{summary}{block(code)}</details>\n"
+    return block(code) + image, ""
 
 
 def block(inside: str, tangled: str | None = None) -> str:

@@ -21,8 +21,9 @@ import pytest
 import torch
 from fresh import ROOT
 
-import literate
 import micrograd
+from literate.org import Block, chapter
+from literate.tangle import load as load_document
 
 SCRIPT = ROOT / "examples/distributed.py"
 CHAPTER = "Beyond one machine"
@@ -561,13 +562,13 @@ def functions(code):
 
 
 def test_what_the_document_quotes_of_the_script_stands_in_it():
-    elements = literate.load(ROOT / "README.org")
+    elements = load_document(ROOT / "README.org")
     blocks = [
         block
         for block in elements
-        if isinstance(block, literate.Block)
+        if isinstance(block, Block)
         and block.runs
-        and literate.chapter(elements, block.line).endswith(CHAPTER)
+        and chapter(elements, block.line).endswith(CHAPTER)
         and "tangle" not in block.args
     ]
     ours = functions(SCRIPT.read_text("utf-8"))

@@ -124,7 +124,7 @@ def test_one_wrong_word_or_number_is_marked(number):
     tokens = list(TOKEN.finditer(result))
     assert judge(result, result)[1] == ""
     for i, token in enumerate(tokens):
-        number_like = token[0][-1].isdigit()
+        number_like = token[0][-1].isdigit() and not token[0][0].isalpha()
         other = f"{1.01 * float(token[0]) + 0.01:.12f}" if number_like else "other"
         changed = f"{result[: token.start()]} {other} {result[token.end() :]}"
         shown, wrong = judge(changed, result)
