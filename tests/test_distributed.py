@@ -486,7 +486,7 @@ def test_two_jobs_with_one_checkpoint_leave_a_whole_one_at_every_moment(script, 
             for _ in range(2)
         ]
         for job in jobs:
-            assert job.stdout.readline() == "ready\n"
+            assert job.stdout and job.stdout.readline() == "ready\n"
         reads = 0
         while any(job.poll() is None for job in jobs):
             losses = script.read_checkpoint(path, network, 10_000)

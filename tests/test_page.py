@@ -23,7 +23,7 @@ README = ROOT / "README.org"
 class Page(html.parser.HTMLParser):
     """A page's `ids`, `links`, other `sources`, `images`, `code` and `results`.
 
-    Each code comes with the file it is tangled to, and whether it is folded away below its result.
+    Each code comes with the file it is tangled to, and whether it is folded away.
     """
 
     void = {"meta", "link", "img", "br", "hr"}
@@ -41,7 +41,8 @@ class Page(html.parser.HTMLParser):
         if tag not in self.void:
             self.open.append((tag, values))
         tags = [name for name, _ in self.open]
-        folded = "details" in (tags[tags.index("figure") :] if "figure" in tags else tags[-3:-2])
+        inside = tags[tags.index("figure") :] if "figure" in tags else tags[-3:-2]
+        folded = "details" in inside
         if tag == "code" and tags[-2] == "pre":
             self.code.append(["", self.open[-3][1].get("data-file"), folded])
         if tag == "samp":
