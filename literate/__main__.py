@@ -31,6 +31,7 @@ VERBS = {
     "fold": "bring the edits made in one of these two back",
     "html": "write micrograd.html, one page to read",
     "exercise": "check your answer to an exercise",
+    "watch": "as you save: fold or tangle, run from the first change on, show the page",
 }
 
 
@@ -49,12 +50,14 @@ def command_of(verb: str) -> Callable[..., int]:
         return PLAIN[verb]
     from .fold import fold_command, markdown_command, notebook_command
     from .page import html_command
+    from .watch import watch_command
 
     others: dict[str, Callable[..., int]] = {
         "notebook": notebook_command,
         "markdown": markdown_command,
         "fold": fold_command,
         "html": html_command,
+        "watch": watch_command,
     }
     return others[verb]
 

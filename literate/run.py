@@ -37,6 +37,7 @@ from .org import (
 )
 from .tangle import load, protect, remember, say_changed, tangle, targets
 
+ROOT = Path(__file__).resolve().parent.parent
 STAMP = ".literate.stamp"
 LINES_IN_EXAMPLE = 10  # Org's `org-babel-min-lines-for-block-output`
 
@@ -126,15 +127,11 @@ def child(stage: Path, name: str, out: IO[bytes]) -> Iterator[IO[str]]:
 
     It leads a session of its own, to be ended together with all processes that it has started.
     """
-    near = os.path.dirname(sys.executable)
-    path = os.pathsep.join([near, os.environ.get("PATH", os.defpath)])
-    # What a user has set for Python, such as where it looks for modules, changes no result.
-    own = {name: it for name, it in os.environ.items() if not name.startswith("PYTHON")}
     reading, writing = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-m", f"{__package__}.child", str(stage), name, str(writing)],
-        cwd=Path(__file__).resolve().parent.parent,
-        env={**own, "PATH": path, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
+        cwd=ROOT,
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=out,
         pass_fds=[writing],
@@ -148,6 +145,14 @@ def child(stage: Path, name: str, out: IO[bytes]) -> Iterator[IO[str]]:
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def environment() -> dict[str, str]:
+    """The child's: nothing set for Python changes a result, and tools are this Python's."""
+    near = os.path.dirname(sys.executable)
+    own = {name: it for name, it in os.environ.items() if not name.startswith("PYTHON")}
+    own["PATH"] = os.pathsep.join([near, os.environ.get("PATH", os.defpath)])
+    return {**own, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
 
 
 def stamp(elements: list[Element], document: Path) -> bytes:
