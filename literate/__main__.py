@@ -15,6 +15,7 @@ from pathlib import Path
 from .check import check_command
 from .detangle import detangle_command
 from .exercise import exercise_command
+from .files import written
 from .org import DocumentError
 from .run import catch_signals, run_command
 from .tangle import tangle_command
@@ -96,7 +97,9 @@ def main() -> int:
         message, status = f"{error.filename or document}: {error.strerror}", 1
     except KeyboardInterrupt:
         message, status = f"\n{document.name}: interrupted", 130
-    print(f"{message}; nothing was changed", file=sys.stderr)
+    done = ", ".join(written())
+    so_far = f"only this was written: {done}" if done else "nothing was changed"
+    print(f"{message}; {so_far}", file=sys.stderr)
     return status
 
 

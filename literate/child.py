@@ -15,7 +15,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-from .files import read
+from .files import on_disk
 from .org import Block, parse
 from .tangle import source, tangle, targets
 
@@ -35,7 +35,7 @@ def read_blocks(name: str) -> tuple[list[Block], dict[str, list[Block]]]:
     elements = parse(Path(name).read_text("utf-8"))
     made, blocks = tangle(elements, Path(name)), targets(elements, Path(name))
     # An exercise's document ends at its answer: then it does not make all of the program.
-    whole = [n for n in made if read(Path(n)) == made[n]]
+    whole = [n for n in made if on_disk(Path(n)) == made[n]]
     program = {str(Path(n).resolve()): blocks[n] for n in whole}
     return [block for block in elements if isinstance(block, Block) and block.runs], program
 

@@ -22,7 +22,7 @@ import jupytext
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from .files import read
+from .files import on_disk, read
 from .markdown import MARKDOWN, read_markdown, write_markdown
 from .nodes import Node, key
 from .org import ARGUMENTS, EXPORTS, IMAGES, DocumentError, figure_in, parse, plain_body
@@ -319,7 +319,7 @@ def recall(name: str, document: Path) -> str | None:
     """The text of the document that git calls `name`: from the store, else from git."""
     if not re.fullmatch(r"[0-9a-f]{40}", name):
         return None
-    data = read(document.with_name(STORE) / f"{name}.org")
+    data = on_disk(document.with_name(STORE) / f"{name}.org")
     with contextlib.suppress(OSError):
         command = ["git", "cat-file", "blob", name]
         if data is None:

@@ -22,13 +22,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from .files import read, write
+from .files import fill, note, on_disk, read, write
 from .org import (
     CONTROL,
     IMAGES,
     Block,
     DocumentError,
     Element,
+    drawn,
     escape,
     linked_files,
     parse,
@@ -63,7 +64,7 @@ def execute(elements: list[Element], document: Path, end: float = math.inf) -> M
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="literate-")))
         stage = folder / "stage"
         (stage / IMAGES).mkdir(parents=True)
-        write({**needed_files(elements, document), **program}, stage)
+        fill(stage, {**needed_files(elements, document), **program})
         printed = stack.enter_context(open(folder / "printed", "w+b"))
         reports = stack.enter_context(child(stage, document.name, printed))
         bar = tqdm(total=len(blocks), desc=document.name, leave=False, disable=None)
@@ -156,10 +157,11 @@ def environment() -> dict[str, str]:
 
 
 def stamp(elements: list[Element], document: Path) -> bytes:
-    """A hash of all that a run depends on and all that it writes."""
+    """A hash of all that a run depends on and all that it writes, as this command knows it."""
     root = document.parent
     names = {path.relative_to(root).as_posix() for path in (root / IMAGES).rglob("*")}
     names |= {document.name, *targets(elements, document), *linked_files(elements)}
+    names |= {*drawn(present_results(elements))}
     packages = {path.name for folder in sys.path for path in Path(folder).glob("*.dist-info")}
     dot = shutil.which("dot", path=os.path.dirname(sys.executable)) or shutil.which("dot")
     own = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
@@ -171,15 +173,11 @@ def stamp(elements: list[Element], document: Path) -> bytes:
 def run_command(document: Path, force: bool) -> int:
     """Run the document, unless nothing has changed, and write all that it makes."""
     elements = load(document)
-    text = "".join(element.text for element in elements)
-    if not force and read(document.with_name(STAMP)) == stamp(elements, document):
+    if not force and on_disk(document.with_name(STAMP)) == stamp(elements, document):
         say_changed([], document)
         return 0
     protect(elements, document)
     made = execute(elements, document)
-    if document.read_bytes().decode() != text:
-        raise DocumentError(1, "the document was edited during the run; run it again")
-    protect(elements, document)
     new = with_results(elements, made.results)
     catch_signals(signal.SIG_IGN)  # all or nothing, and soon done
     tangled = tangle(elements, document)
@@ -191,7 +189,7 @@ def run_command(document: Path, force: bool) -> int:
         if before.get(old) != result:
             print(f"{document.name}:{line}: new result")
     say_changed(changed, document)
-    write({STAMP: stamp(now, document)}, document.parent)
+    note({STAMP: stamp(now, document)}, document.parent)
     return 0
 
 

@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from .detangle import detangle_command
-from .files import read, write
+from .files import fill, on_disk, write
 from .fold import fold_command, has_edits
 from .org import (
     IMAGES,
@@ -110,7 +110,7 @@ class Session:
         self.at, self.results, self.error = len(point.blocks), dict(point.results), None
         for name in self.given.keys() - given.keys():
             (self.folder / "input" / name).unlink()
-        write(given, self.folder / "input")
+        fill(self.folder / "input", given)
         self.given, self.runs, self.end, self.begun, self.rest = (
             given,
             self.runs + 1,
@@ -263,7 +263,9 @@ class Answer(BaseHTTPRequestHandler):
             self.send_error(403)
         elif self.path == "/":
             self.send("text/html", SHELL.encode())
-        elif self.path == f"/{NAME}" and (data := read(self.server.document.with_name(NAME))):
+        elif self.path == f"/{NAME}" and (
+            data := on_disk(self.server.document.with_name(NAME))
+        ):
             self.send("text/html", data)
         elif self.path == "/changes":
             self.send("text/event-stream", b": \n\n")
@@ -302,7 +304,7 @@ class Watch:
         self.done = False
 
     def files(self) -> dict[str, bytes | None]:
-        return {name: read(self.document.parent / name) for name in self.names}
+        return {name: on_disk(self.document.parent / name) for name in self.names}
 
     def step(self) -> None:
         """Look once at the files and at the run."""
@@ -321,7 +323,7 @@ class Watch:
         """Bring what was saved to where it belongs, and run the document if that changed it."""
         for name in changed.intersection(COPIES):
             copy = self.document.with_name(name)
-            data = read(copy)
+            data = on_disk(copy)
             if data is not None and has_edits(self.document, copy, data):
                 fold_command(self.document, copy)
         elements = load(self.document)
@@ -366,7 +368,7 @@ class Watch:
 
     def write(self, results: dict[int, str], new: list[int], over: bool) -> None:
         """Write results and figures, unless the document was saved since."""
-        if read(self.document) != self.text.encode():
+        if on_disk(self.document) != self.text.encode():
             return
         text = with_results(self.elements, results)
         paths = [path for path in (self.session.stage / IMAGES).rglob("*") if path.is_file()]
