@@ -126,7 +126,8 @@ def format_figure(block: Block, value: str, stage: Path) -> str:
 def child(stage: Path, name: str, out: IO[bytes]) -> Iterator[IO[str]]:
     """A Python process that runs the blocks of `name` in `stage`. Gives its reports.
 
-    It leads a session of its own, to be ended together with all processes that it has started.
+    It leads a session of its own, and ends, with all processes that it has started, when this
+    process does.
     """
     reading, writing = os.pipe()
     process = subprocess.Popen(
@@ -139,12 +140,13 @@ def child(stage: Path, name: str, out: IO[bytes]) -> Iterator[IO[str]]:
         start_new_session=True,
     )
     os.close(writing)
+    # Closing our end of this pipe ends the child. So does our death, whatever it is from.
+    ender = ["sh", "-c", f"read _; kill -s KILL -- -{process.pid} 2>/dev/null"]
     try:
-        with os.fdopen(reading, encoding="utf-8") as reports:
-            yield reports
+        with subprocess.Popen(ender, stdin=subprocess.PIPE, start_new_session=True):
+            with os.fdopen(reading, encoding="utf-8") as reports:
+                yield reports
     finally:
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

@@ -504,6 +504,18 @@ def test_an_interrupted_run_changes_nothing_and_leaves_nothing(document, number)
     assert files(document.parent) == {"README.org": before}
 
 
+@pytest.mark.parametrize("code", ["while True: pass", "os.system('sleep 600')"])
+def test_the_blocks_end_when_the_run_is_killed(document, code):
+    process, child = start(document, code)
+    os.kill(process.pid, signal.SIGKILL)
+    try:
+        process.communicate(timeout=60)  # till nobody holds its stderr: no block, and no shell
+    except subprocess.TimeoutExpired:
+        os.killpg(child, signal.SIGKILL)
+        raise
+    assert process.returncode == -signal.SIGKILL
+
+
 def test_a_document_edited_during_the_run_is_left_as_it_was_edited(document):
     process, _ = start(document, "time.sleep(1); print(1)")
     edit(document, "A remark", "An edit")
