@@ -151,10 +151,11 @@ def child(stage: Path, name: str, out: IO[bytes]) -> Iterator[IO[str]]:
 
 
 def environment() -> dict[str, str]:
-    """The child's: nothing set for Python changes a result, and tools are this Python's."""
+    """The child's: nothing set for Python or Matplotlib counts, and tools are this Python's."""
     near = os.path.dirname(sys.executable)
     own = {name: it for name, it in os.environ.items() if not name.startswith("PYTHON")}
     own["PATH"] = os.pathsep.join([near, os.environ.get("PATH", os.defpath)])
+    own |= {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": "agg"}
     return {**own, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
 
 
