@@ -301,6 +301,8 @@ def fold(base_text: str, text: str, book: Any, copy: Path, name: str) -> tuple[s
     """
     base, now = (split(parse(side)) for side in (base_text, text))
     new = notebook.pieces_of(book, copy, base)
+    if not new:
+        raise DocumentError(1, "nothing is left in it; undo what broke it", place=copy.name)
     ours, kept = compare(base, now, False)
     theirs, _ = compare(base, new, True)
     alone = []

@@ -11,6 +11,7 @@ import ast
 import base64
 import contextlib
 import hashlib
+import json
 import re
 import subprocess
 from dataclasses import replace
@@ -177,12 +178,19 @@ def read_notebook(path: Path, data: bytes) -> Any:
     try:
         text = data.decode().replace("\r\n", "\n")
         if path.suffix == ".ipynb":
-            return nbformat.reads(text, as_version=4)
-        book = jupytext.reads(text, fmt="md")
+            book = nbformat.reads(text, as_version=4)
+        else:
+            book = jupytext.reads(text, fmt="md")
+        for cell in book.cells:
+            json.dumps([cell.cell_type, cell.metadata], ensure_ascii=False).encode()
+            cell.metadata.update(line=1)
+            cell.source.encode()
     except Exception as error:  # of whatever kind: it is the file that is at fault
         what = str(error).split("\n")[0][:100]
         message = f"cannot be read ({what}); undo what broke it"
         raise DocumentError(1, message, place=path.name) from None
+    if path.suffix == ".ipynb":
+        return book
     # Jupytext does not say where its cells were: find each one's text below the last.
     line, start = 1, re.match(r"(?:---\n[\s\S]*?\n---\n)?", text).end()  # type: ignore[union-attr]
     for cell in book.cells:
