@@ -6,8 +6,13 @@ nothing is computed here.
 
 from __future__ import annotations
 
-import argparse
+# ruff: noqa: E402
 import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while loading, Ctrl-C just ends this
+
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -87,8 +92,8 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
 def main() -> int:
     given = vars(parse_arguments(sys.argv[1:]))
     verb, document = given.pop("verb"), given["document"]
-    catch_signals(signal.default_int_handler)
     try:
+        catch_signals(signal.default_int_handler)
         return command_of(verb)(**given)
     except DocumentError as error:
         place = error.place or f"{document.name}:{error.line}"

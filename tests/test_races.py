@@ -124,6 +124,37 @@ def test_a_figure_removed_just_after_the_run_is_drawn_by_the_next_one(folder):
 
 # Saying so.
 
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+left = int(sys.argv.pop(1))
+
+
+class Finder:
+    def find_spec(name, path=None, target=None):
+        global left
+        left -= "literate.__main__" in sys.modules or name != "literate"
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+sys.meta_path.insert(0, Finder)
+runpy.run_module("literate", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("verb", ["run", "markdown"])
+def test_an_interruption_while_modules_load_says_one_line_at_most(tmp_path, verb):
+    (tmp_path / "README.org").write_text(SAMPLE)
+    said = set()
+    for number in [*range(4, 40, 5), 100, 200, 400]:  # of the module that is loaded just then
+        command = [sys.executable, "-c", INTERRUPTED, str(number), verb]
+        command.append(str(tmp_path / "README.org"))
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        said.add((done.returncode, done.stderr))
+    late = (130, "\nREADME.org: interrupted; nothing was changed\n")
+    assert (-2, "") in said and said <= {(-2, ""), late, (0, "")}
+
 
 @pytest.mark.parametrize("verb", ["tangle", "run", "detangle"])
 @pytest.mark.parametrize("name", [".literate", ".literate.stamp"])
