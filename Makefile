@@ -16,7 +16,7 @@ unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 plain = if [ -x $(python) ]; then $(python) -m literate $(1); \
 	else $(MAKE) --no-print-directory .python && "$(PYTHON)" -m literate $(1); fi
 
-.PHONY: all test tangle detangle images exercise check lint notebook markdown fold html distributed bench help clean .ready .venv .python
+.PHONY: all test tangle detangle images exercise check watch lint notebook markdown fold html distributed bench help clean .ready .venv .python
 .NOTPARALLEL:
 
 all: images ## what plain `make` does: set up, then make images
@@ -46,6 +46,9 @@ exercise: .ready ## check your answer to an exercise, as in make exercise N=4.2;
 
 check: .ready ## change nothing; say what is not what README.org makes
 	@$(python) -m literate check
+
+watch: .ready ## as you save: fold or tangle, run from the first change on, show the page
+	@$(python) -m literate watch
 
 lint: .ready ## what GitHub asks of the code's form: ruff, and the types that mypy checks
 	@$(python) -m ruff check . && $(python) -m ruff format --check . && \

@@ -11,6 +11,7 @@ Each module imports only from those above it:
     files       reading, comparing, writing in one step
     tangle      from the document to the program, and what protects edits of that
     child       the process that runs the blocks
+    rest        the same for watch: it goes on again from points on the way
     run         running the document: results, figures, progress
     check       what is not what the document makes
     detangle    from the program back to the document
@@ -22,5 +23,6 @@ Each module imports only from those above it:
     notebook    the document as a notebook, and as Markdown
     fold        from these back to the document
     page        the document as one page to read
+    watch       all of this while writing, as files are saved
     __main__    the verbs
 """

@@ -6,8 +6,13 @@ nothing is computed here.
 
 from __future__ import annotations
 
-import argparse
+# ruff: noqa: E402
 import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while loading, Ctrl-C just ends this
+
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +20,7 @@ from pathlib import Path
 from .check import check_command
 from .detangle import detangle_command
 from .exercise import exercise_command
+from .files import written
 from .org import DocumentError
 from .run import catch_signals, run_command
 from .tangle import tangle_command
@@ -31,6 +37,7 @@ VERBS = {
     "fold": "bring the edits made in one of these two back",
     "html": "write micrograd.html, one page to read",
     "exercise": "check your answer to an exercise",
+    "watch": "as you save: fold or tangle, run from the first change on, show the page",
 }
 
 
@@ -49,12 +56,14 @@ def command_of(verb: str) -> Callable[..., int]:
         return PLAIN[verb]
     from .fold import fold_command, markdown_command, notebook_command
     from .page import html_command
+    from .watch import watch_command
 
     others: dict[str, Callable[..., int]] = {
         "notebook": notebook_command,
         "markdown": markdown_command,
         "fold": fold_command,
         "html": html_command,
+        "watch": watch_command,
     }
     return others[verb]
 
@@ -83,8 +92,8 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
 def main() -> int:
     given = vars(parse_arguments(sys.argv[1:]))
     verb, document = given.pop("verb"), given["document"]
-    catch_signals(signal.default_int_handler)
     try:
+        catch_signals(signal.default_int_handler)
         return command_of(verb)(**given)
     except DocumentError as error:
         place = error.place or f"{document.name}:{error.line}"
@@ -93,7 +102,9 @@ def main() -> int:
         message, status = f"{error.filename or document}: {error.strerror}", 1
     except KeyboardInterrupt:
         message, status = f"\n{document.name}: interrupted", 130
-    print(f"{message}; nothing was changed", file=sys.stderr)
+    done = ", ".join(written())
+    so_far = f"only this was written: {done}" if done else "nothing was changed"
+    print(f"{message}; {so_far}", file=sys.stderr)
     return status
 
 

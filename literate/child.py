@@ -15,33 +15,51 @@ import types
 from pathlib import Path
 from typing import Any
 
-from .files import read
+from .files import on_disk
 from .org import Block, parse
 from .tangle import source, tangle, targets
 
 
-def serve(stage: str, name: str, descriptor: int) -> None:
-    """Run the blocks of the document `name`, and report on each, until one fails."""
-    os.set_inheritable(descriptor, False)
+def begin(stage: str | Path) -> dict[str, Any]:
+    """Make this process the one that a document's blocks expect; gives their namespace."""
     os.chdir(stage)
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main  # where pickle looks
     sys.path[0] = os.getcwd()
     sys.argv = [""]
+    return main.__dict__
+
+
+def read_blocks(name: str) -> tuple[list[Block], dict[str, list[Block]]]:
+    """The blocks of a document that run, and those of each file of the program, by its path."""
+    elements = parse(Path(name).read_text("utf-8"))
+    made, blocks = tangle(elements, Path(name)), targets(elements, Path(name))
+    # An exercise's document ends at its answer: then it does not make all of the program.
+    whole = [n for n in made if on_disk(Path(n)) == made[n]]
+    program = {str(Path(n).resolve()): blocks[n] for n in whole}
+    return [block for block in elements if isinstance(block, Block) and block.runs], program
+
+
+def report_on(
+    block: Block, name: str, program: dict[str, list[Block]], namespace: dict[str, Any]
+) -> dict[str, Any]:
+    """Run a block, and say how it went and where its output ends."""
+    report = run_block(block, name, program, namespace)
+    sys.stdout.flush()
+    return {**report, "end": os.lseek(1, 0, os.SEEK_CUR)}
+
+
+def serve(stage: str, name: str, descriptor: int) -> None:
+    """Run the blocks of the document `name`, and report on each, until one fails."""
+    os.set_inheritable(descriptor, False)
+    namespace = begin(stage)
     with os.fdopen(descriptor, "w", buffering=1, encoding="utf-8") as reports:
-        elements = parse(Path(name).read_text("utf-8"))
-        made, blocks = tangle(elements, Path(name)), targets(elements, Path(name))
-        # An exercise's document ends at its answer: then it does not make all of the program.
-        whole = [n for n in made if read(Path(n)) == made[n]]
-        program = {str(Path(n).resolve()): blocks[n] for n in whole}
-        for block in elements:
-            if isinstance(block, Block) and block.runs:
-                report = run_block(block, name, program, main.__dict__)
-                sys.stdout.flush()
-                report["end"] = os.lseek(1, 0, os.SEEK_CUR)  # where its output ends
-                reports.write(json.dumps(report) + "\n")
-                if "error" in report:
-                    break
+        blocks, program = read_blocks(name)
+        for block in blocks:
+            report = report_on(block, name, program, namespace)
+            reports.write(json.dumps(report) + "\n")
+            if "error" in report:
+                break
 
 
 def run_block(

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .files import diff, row_of, write
+from .files import diff, need, row_of, write
 from .org import CONTROL, Block, DocumentError, Element, escape, parse
 from .tangle import (
     BETWEEN,
@@ -99,7 +99,7 @@ def changes(
 
 def text_of(name: str, blocks: list[Block], document: Path) -> str:
     """What a tangled file holds. Raises DocumentError for what no block can hold."""
-    data = (document.parent / name).read_bytes()
+    data = need(document.parent / name)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:

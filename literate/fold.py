@@ -18,7 +18,7 @@ from typing import Any
 
 from . import notebook
 from .check import check_links
-from .files import read, write
+from .files import need, read, write
 from .nodes import Node, key
 from .org import DocumentError, anchors, drawn, links, parse, present_results
 from .orgtext import org_lines
@@ -244,8 +244,7 @@ def markdown_command(document: Path) -> int:
 
 def write_copy(document: Path, name: str, written: Callable[[Any], str]) -> int:
     """Write the document's copy, unless one is there that has edits."""
-    load(document)
-    text = document.read_bytes().decode()
+    text = "".join(element.text for element in load(document))
     data = written(notebook.notebook(text, document))
     notebook.check_copy(text, Path(name), data.encode())
     copy = document.with_name(name)
@@ -274,9 +273,8 @@ def has_edits(document: Path, copy: Path, data: bytes) -> bool:
 
 def fold_command(document: Path, copy: Path) -> int:
     """Bring the edits made in a copy into the document."""
-    load(document)
-    text = document.read_bytes().decode()
-    book = notebook.read_notebook(copy, copy.read_bytes())
+    text = "".join(element.text for element in load(document))
+    book = notebook.read_notebook(copy, need(copy))
     name = notebook.made_from(book)
     base_text = notebook.recall(name, document)
     if base_text is None:
@@ -288,7 +286,7 @@ def fold_command(document: Path, copy: Path) -> int:
     if new_text != text:
         files[document.name] = new_text.encode()
     if new_base != base_text:  # the next time, only what was edited since counts
-        data = copy.read_bytes().replace(name.encode(), notebook.blob(new_base).encode())
+        data = need(copy).replace(name.encode(), notebook.blob(new_base).encode())
         files[str(copy.resolve())] = data
     write(files, document.parent)
     print("\n".join(what_changed(text, new_text, document)))
@@ -303,6 +301,8 @@ def fold(base_text: str, text: str, book: Any, copy: Path, name: str) -> tuple[s
     """
     base, now = (split(parse(side)) for side in (base_text, text))
     new = notebook.pieces_of(book, copy, base)
+    if not new:
+        raise DocumentError(1, "nothing is left in it; undo what broke it", place=copy.name)
     ours, kept = compare(base, now, False)
     theirs, _ = compare(base, new, True)
     alone = []

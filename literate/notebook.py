@@ -11,6 +11,7 @@ import ast
 import base64
 import contextlib
 import hashlib
+import json
 import re
 import subprocess
 from dataclasses import replace
@@ -22,7 +23,7 @@ import jupytext
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from .files import read
+from .files import on_disk, read
 from .markdown import MARKDOWN, read_markdown, write_markdown
 from .nodes import Node, key
 from .org import ARGUMENTS, EXPORTS, IMAGES, DocumentError, figure_in, parse, plain_body
@@ -177,12 +178,19 @@ def read_notebook(path: Path, data: bytes) -> Any:
     try:
         text = data.decode().replace("\r\n", "\n")
         if path.suffix == ".ipynb":
-            return nbformat.reads(text, as_version=4)
-        book = jupytext.reads(text, fmt="md")
+            book = nbformat.reads(text, as_version=4)
+        else:
+            book = jupytext.reads(text, fmt="md")
+        for cell in book.cells:
+            json.dumps([cell.cell_type, cell.metadata], ensure_ascii=False).encode()
+            cell.metadata.update(line=1)
+            cell.source.encode()
     except Exception as error:  # of whatever kind: it is the file that is at fault
         what = str(error).split("\n")[0][:100]
         message = f"cannot be read ({what}); undo what broke it"
         raise DocumentError(1, message, place=path.name) from None
+    if path.suffix == ".ipynb":
+        return book
     # Jupytext does not say where its cells were: find each one's text below the last.
     line, start = 1, re.match(r"(?:---\n[\s\S]*?\n---\n)?", text).end()  # type: ignore[union-attr]
     for cell in book.cells:
@@ -319,7 +327,7 @@ def recall(name: str, document: Path) -> str | None:
     """The text of the document that git calls `name`: from the store, else from git."""
     if not re.fullmatch(r"[0-9a-f]{40}", name):
         return None
-    data = read(document.with_name(STORE) / f"{name}.org")
+    data = on_disk(document.with_name(STORE) / f"{name}.org")
     with contextlib.suppress(OSError):
         command = ["git", "cat-file", "blob", name]
         if data is None:

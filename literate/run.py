@@ -22,13 +22,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from .files import read, write
+from .files import fill, note, on_disk, read, write
 from .org import (
     CONTROL,
     IMAGES,
     Block,
     DocumentError,
     Element,
+    drawn,
     escape,
     linked_files,
     parse,
@@ -37,6 +38,7 @@ from .org import (
 )
 from .tangle import load, protect, remember, say_changed, tangle, targets
 
+ROOT = Path(__file__).resolve().parent.parent
 STAMP = ".literate.stamp"
 LINES_IN_EXAMPLE = 10  # Org's `org-babel-min-lines-for-block-output`
 
@@ -62,7 +64,7 @@ def execute(elements: list[Element], document: Path, end: float = math.inf) -> M
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="literate-")))
         stage = folder / "stage"
         (stage / IMAGES).mkdir(parents=True)
-        write({**needed_files(elements, document), **program}, stage)
+        fill(stage, {**needed_files(elements, document), **program})
         printed = stack.enter_context(open(folder / "printed", "w+b"))
         reports = stack.enter_context(child(stage, document.name, printed))
         bar = tqdm(total=len(blocks), desc=document.name, leave=False, disable=None)
@@ -124,37 +126,45 @@ def format_figure(block: Block, value: str, stage: Path) -> str:
 def child(stage: Path, name: str, out: IO[bytes]) -> Iterator[IO[str]]:
     """A Python process that runs the blocks of `name` in `stage`. Gives its reports.
 
-    It leads a session of its own, to be ended together with all processes that it has started.
+    It leads a session of its own, and ends, with all processes that it has started, when this
+    process does.
     """
-    near = os.path.dirname(sys.executable)
-    path = os.pathsep.join([near, os.environ.get("PATH", os.defpath)])
-    # What a user has set for Python, such as where it looks for modules, changes no result.
-    own = {name: it for name, it in os.environ.items() if not name.startswith("PYTHON")}
     reading, writing = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-m", f"{__package__}.child", str(stage), name, str(writing)],
-        cwd=Path(__file__).resolve().parent.parent,
-        env={**own, "PATH": path, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
+        cwd=ROOT,
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=out,
         pass_fds=[writing],
         start_new_session=True,
     )
     os.close(writing)
+    # Closing our end of this pipe ends the child. So does our death, whatever it is from.
+    ender = ["sh", "-c", f"read _; kill -s KILL -- -{process.pid} 2>/dev/null"]
     try:
-        with os.fdopen(reading, encoding="utf-8") as reports:
-            yield reports
+        with subprocess.Popen(ender, stdin=subprocess.PIPE, start_new_session=True):
+            with os.fdopen(reading, encoding="utf-8") as reports:
+                yield reports
     finally:
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
+def environment() -> dict[str, str]:
+    """The child's: nothing set for Python or Matplotlib counts, and tools are this Python's."""
+    near = os.path.dirname(sys.executable)
+    own = {name: it for name, it in os.environ.items() if not name.startswith("PYTHON")}
+    own["PATH"] = os.pathsep.join([near, os.environ.get("PATH", os.defpath)])
+    own |= {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": "agg"}
+    return {**own, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+
+
 def stamp(elements: list[Element], document: Path) -> bytes:
-    """A hash of all that a run depends on and all that it writes."""
+    """A hash of all that a run depends on and all that it writes, as this command knows it."""
     root = document.parent
     names = {path.relative_to(root).as_posix() for path in (root / IMAGES).rglob("*")}
     names |= {document.name, *targets(elements, document), *linked_files(elements)}
+    names |= {*drawn(present_results(elements))}
     packages = {path.name for folder in sys.path for path in Path(folder).glob("*.dist-info")}
     dot = shutil.which("dot", path=os.path.dirname(sys.executable)) or shutil.which("dot")
     own = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
@@ -166,15 +176,11 @@ def stamp(elements: list[Element], document: Path) -> bytes:
 def run_command(document: Path, force: bool) -> int:
     """Run the document, unless nothing has changed, and write all that it makes."""
     elements = load(document)
-    text = "".join(element.text for element in elements)
-    if not force and read(document.with_name(STAMP)) == stamp(elements, document):
+    if not force and on_disk(document.with_name(STAMP)) == stamp(elements, document):
         say_changed([], document)
         return 0
     protect(elements, document)
     made = execute(elements, document)
-    if document.read_bytes().decode() != text:
-        raise DocumentError(1, "the document was edited during the run; run it again")
-    protect(elements, document)
     new = with_results(elements, made.results)
     catch_signals(signal.SIG_IGN)  # all or nothing, and soon done
     tangled = tangle(elements, document)
@@ -186,7 +192,7 @@ def run_command(document: Path, force: bool) -> int:
         if before.get(old) != result:
             print(f"{document.name}:{line}: new result")
     say_changed(changed, document)
-    write({STAMP: stamp(now, document)}, document.parent)
+    note({STAMP: stamp(now, document)}, document.parent)
     return 0
 
 

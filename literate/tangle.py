@@ -13,7 +13,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from .files import diff, read, row_of, write
+from .files import begin, diff, need, note, on_disk, read, row_of, write
 from .org import Block, DocumentError, Element, parse
 
 BETWEEN = "\n\n\n"
@@ -21,9 +21,10 @@ TANGLED = ".literate/tangled"  # a copy of each file, as it was tangled last
 
 
 def load(document: Path) -> list[Element]:
-    """The elements of a file. Raises DocumentError."""
+    """The elements of a file, with which a command begins. Raises DocumentError."""
+    begin()
     try:
-        text = document.read_bytes().decode()
+        text = need(document).decode()
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DocumentError(line, "not UTF-8; save the document as UTF-8") from None
@@ -99,7 +100,7 @@ def edited(elements: list[Element], document: Path) -> dict[str, bytes | None]:
 
 def earlier(name: str, document: Path) -> list[bytes]:
     """A file as it was tangled last, and as the document in git's last commit tangles it."""
-    last = read(document.parent / TANGLED / name)
+    last = on_disk(document.parent / TANGLED / name)
     found = [] if last is None else [last]
     command = ["git", "show", f"HEAD:./{document.name}"]
     with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
@@ -149,7 +150,7 @@ def advice(name: str, before: bytes | None, document: Path) -> str:
 
 def remember(files: dict[str, bytes], document: Path) -> None:
     """Keep a copy of what was tangled: it tells a file that was edited from an old one."""
-    write({f"{TANGLED}/{name}": data for name, data in files.items()}, document.parent)
+    note({f"{TANGLED}/{name}": data for name, data in files.items()}, document.parent)
 
 
 # The command of the verb. It gives the exit status, as each verb's does.

@@ -498,6 +498,44 @@ def test_a_broken_copy_is_refused(folder, name, data):
     assert run(folder, "fold", "none.md")[0] == 1
 
 
+def places(value, at=()):
+    """The place of each value in JSON, of the first two in each list."""
+    yield at
+    keys = (
+        value
+        if isinstance(value, dict)
+        else range(min(len(value), 2) if isinstance(value, list) else 0)
+    )
+    for key_ in keys:
+        yield from places(value[key_], (*at, key_))
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, 5, [], {}, "\ud800", ["\ud800"], {"line": "x"}], ids=repr
+)
+def test_a_notebook_with_anything_else_in_any_place_is_read_or_refused(folder, readme, wrong):
+    assert run(folder, "notebook")[0] == 0
+    copy = folder / "micrograd.ipynb"
+    good = copy.read_text()
+    refused = set()
+    for place in places(json.loads(good)):
+        book = {"": json.loads(good)}
+        at = book
+        for key_ in ("", *place)[:-1]:
+            at = at[key_]
+        at[("", *place)[-1]] = wrong
+        copy.write_text(json.dumps(book[""]))
+        status, said = run(folder, "fold", str(copy))  # which is to raise nothing
+        if status:
+            assert readme.read_text() == SAMPLE
+            assert said.startswith((f"{copy.name}: ", "README.org:")), said
+            assert said.count("\n") == 1 and "; nothing was changed" in said, said
+            refused.add(place)
+        readme.write_text(SAMPLE)
+    assert {(), ("cells",)} <= refused
+    assert ("cells", 0, "source") in refused or wrong == []
+
+
 def test_an_edited_copy_is_not_overwritten(folder, copy):
     edit(copy, "The end.", "The very end.")
     status, said = run(folder, "markdown")

@@ -459,6 +459,47 @@ def test_what_only_looks_strange_is_accepted(text):
     assert "".join(element.text for element in parse(text)) == text
 
 
+FIGURE = """\
+from matplotlib.figure import Figure
+
+figure = Figure()
+figure.subplots().plot([1, 2], label="a")
+figure.savefig("images/one.svg", metadata={"Date": None})
+print("not shown")
+"""
+
+
+def test_no_settings_of_a_users_own_change_a_figure(document, tmp_path_factory):
+    edit(
+        document,
+        "print(6 * 7)",
+        "import matplotlib.pyplot\nprint(matplotlib.rcParams['font.size'])",
+    )
+    edit(
+        document,
+        'print("not shown")\nwith open("images/one.svg", "w") as file:\n    file.write("<svg/>")\n',
+        "import matplotlib\nmatplotlib.rcParams['svg.hashsalt'] = 'small'\n" + FIGURE,
+    )
+    assert literate_py(document.parent, "run").returncode == 0
+    before = files(document.parent)
+    home = tmp_path_factory.mktemp("home")
+    for folder in (home / ".config/matplotlib", home / ".matplotlib"):
+        folder.mkdir(parents=True)
+        (folder / "matplotlibrc").write_text(
+            "font.size: 20\nlines.linewidth: 9\nsvg.fonttype: none\n"
+        )
+    shown = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), "MPLBACKEND": "none"}
+    for rc in (
+        {},
+        {"MATPLOTLIBRC": str(home / ".matplotlib"), "MPLCONFIGDIR": str(home / ".matplotlib")},
+    ):
+        done = literate_py(document.parent, "run", "--force", env={**os.environ, **shown, **rc})
+        assert (done.returncode, done.stdout) == (0, "README.org: nothing changed\n"), (
+            done.stderr
+        )
+    assert files(document.parent) == before
+
+
 def start(document, code):
     """Start a run that comes to this code; gives its process, and its child's number."""
     begun = document.with_name("begun")
@@ -502,6 +543,18 @@ def test_an_interrupted_run_changes_nothing_and_leaves_nothing(document, number)
     document.with_name("begun").unlink()
     document.with_name("tmp").rmdir()  # empty
     assert files(document.parent) == {"README.org": before}
+
+
+@pytest.mark.parametrize("code", ["while True: pass", "os.system('sleep 600')"])
+def test_the_blocks_end_when_the_run_is_killed(document, code):
+    process, child = start(document, code)
+    os.kill(process.pid, signal.SIGKILL)
+    try:
+        process.communicate(timeout=60)  # till nobody holds its stderr: no block, and no shell
+    except subprocess.TimeoutExpired:
+        os.killpg(child, signal.SIGKILL)
+        raise
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_a_document_edited_during_the_run_is_left_as_it_was_edited(document):
