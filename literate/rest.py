@@ -103,7 +103,7 @@ def alone() -> bool:
 
 
 def fork() -> bool:
-    """Fork this process; gives whether this is the new one. In it Python seeds `random` anew."""
+    """Fork this process; gives whether this is the new one. In it Python reseeds `random`."""
     state = random.getstate()
     new = not os.fork()
     if new:

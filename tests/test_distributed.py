@@ -366,7 +366,7 @@ def holding(**content):
     def spoil(path):
         state = {**load(path), **content}
         del state["checksum"]
-        torch.save({**state, "checksum": spoil.checksum(**state)}, path)
+        torch.save({**state, "checksum": spoil.checksum(**state)}, path)  # type: ignore[attr-defined]
 
     return spoil
 

@@ -511,7 +511,9 @@ def places(value, at=()):
 
 
 @pytest.mark.parametrize(
-    "wrong", [None, 5, [], {}, "\ud800", ["\ud800"], {"line": "x"}], ids=repr
+    "wrong",
+    [None, 5, [], {}, "\ud800", ["\ud800"], {"line": "x"}],
+    ids=["null", "5", "list", "object", "surrogate", "surrogates", "line"],
 )
 def test_a_notebook_with_anything_else_in_any_place_is_read_or_refused(folder, readme, wrong):
     assert run(folder, "notebook")[0] == 0

@@ -43,8 +43,8 @@ runpy.run_module("literate", run_name="__main__")
 def meanwhile(folder, saved, *words, when="before"):
     """Run a verb on a folder's document; files, with new texts, are saved meanwhile."""
     saves = json.dumps({str(folder / name): text for name, text in saved.items()})
-    words = [*words, str(folder / "README.org")]
-    command = [sys.executable, "-c", MEANWHILE, saves, when, *words]
+    document = str(folder / "README.org")
+    command = [sys.executable, "-c", MEANWHILE, saves, when, *words, document]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
