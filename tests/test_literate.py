@@ -477,7 +477,8 @@ def test_no_settings_of_a_users_own_change_a_figure(document, tmp_path_factory):
     )
     edit(
         document,
-        'print("not shown")\nwith open("images/one.svg", "w") as f:\n    f.write("<svg/>")\n',
+        'print("not shown")\n'
+        'with open("images/one.svg", "w") as file:\n    file.write("<svg/>")\n',
         "import matplotlib\nmatplotlib.rcParams['svg.hashsalt'] = 'small'\n" + FIGURE,
     )
     assert literate_py(document.parent, "run").returncode == 0
