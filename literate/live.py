@@ -1,0 +1,165 @@
+"""Live figures: what the page plays with is declared in the document, and compiled by it.
+
+A comment whose first line is `live: KIND` declares one. Its other lines are Python, which runs
+after the program's own blocks, in the process where blocks run: `x: (low, high) = number` is an
+input with its range. JavaScript comes out, printed by the document's own compiler.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from .org import SESSION, Block, DocumentError, Element, parse
+from .run import execute
+
+DECLARED = re.compile(r"# live: (\w+)\n((?:# .*\n)+)")
+BLOCK = "#+begin_src python :results silent :exports code\n{}\n#+end_src"
+KEPT: dict[str, list[str]] = {}  # what the last page showed: most edits change none of it
+
+
+# Here, where the page is written.
+
+
+def scripts(elements: list[Element], document: Path) -> dict[int, str]:
+    """The JavaScript of each live figure, by its declaration's line."""
+    text, lines = "", []
+    for element in elements:
+        part = re.sub(".+", "", element.text)
+        if found := DECLARED.fullmatch(element.text):
+            lines.append(element.line)
+            code = re.sub("^# ", "", found[2], flags=re.MULTILINE)
+            call = f"__import__({__name__!r}).live.show({found[1]!r}, {code!r}, globals())"
+            # On as many lines as before: an error's line is then the document's.
+            part = BLOCK.format(call) + part[2:]
+        elif element.text.startswith((SESSION, "#+begin_src python :tangle")):
+            part = element.text
+        text += part
+    key = re.sub("\n+", "\n", text)
+    if lines and key not in KEPT:
+        made = execute(parse(text), document)
+        KEPT.clear()
+        KEPT[key] = [made.printed[line] for line in lines]
+    return dict(zip(lines, KEPT[key] if lines else [], strict=True))
+
+
+# There, where blocks run.
+
+
+def show(kind: str, code: str, space: dict[str, Any]) -> None:
+    """Print the JavaScript of the figure that code declares; called from the line above it."""
+    frame = sys._getframe(1)
+    name, line = frame.f_code.co_filename, frame.f_lineno
+    tree = ast.parse("\n" * line + code, name)
+    print(Figure(tree, name, {**space}).script(kind), end="")
+
+
+class Figure:
+    """A declaration: its inputs, and what it computes from them, in a namespace of its own."""
+
+    def __init__(self, tree: ast.Module, name: str, space: dict[str, Any]) -> None:
+        self.space, self.inputs, self.last = space, [], ""
+        self.caption = ast.get_docstring(tree) or ""
+        self.Value, self.Symbol = space["Value"], space["Symbol"]
+        space["TAPE"].clear()
+        for node in tree.body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                low, high = ast.literal_eval(node.annotation)
+                start = ast.literal_eval(node.value or ast.Constant(0.0))
+                label = node.target.id
+                symbol = self.Symbol("x", slot=len(self.inputs))
+                self.inputs.append({"label": label, "low": low, "high": high, "start": start})
+                space[label] = self.Value(symbol, label=label)
+                continue
+            one = ast.Module([node], [])
+            exec(compile(one, name, "exec", dont_inherit=True), space)
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                self.last = node.targets[0].id
+                made = space[self.last]
+                if isinstance(made, self.Value) and not made.label:
+                    made.label = self.last
+
+    def script(self, kind: str) -> str:
+        kinds = {"graph": self.graph, "descent": self.descent, "training": self.training}
+        if kind not in kinds:
+            raise ValueError(f"no live figure is called {kind!r}; known: {', '.join(kinds)}")
+        code, more = kinds[kind]()
+        facts = {"kind": kind, "caption": self.caption, "inputs": self.inputs, **more}
+        text = json.dumps(facts).replace("<", r"\u003c")
+        called = {name for name in self.space["OWN"] if re.search(rf"\b{name}\(", code)}
+        own = "".join(self.straight(f"{name}_", *self.space["OWN"][name]) for name in called)
+        own += "".join(f"const {n} = (...x) => {n}_(x)[0];\n" for n in called)
+        names = re.findall(r"^function (\w+)", code, re.MULTILINE)
+        return f"(() => {{\n{own}{code}return {{ ...{text}, {', '.join(names)} }};\n}})(),\n"
+
+    def function(self, name: str, tape: list, outputs: list, base: int = 0) -> str:
+        """A function of x, and of p if there is a base, that returns outputs."""
+        program = self.space["Program"]([*tape], outputs, "y", base=base, single=not base)
+        text = self.space["function"](f"{name}", "x, p", program, "JavaScript")
+        head, body = text.split("\n", 1)
+        return f"{head}\n    const v = [], y = [];\n{body.rstrip()[:-1]}    return y;\n}}\n"
+
+    def straight(self, name: str, f: Any, ninputs: int) -> str:
+        """f, a function of numbers, as a function of x."""
+        tape = self.space["TAPE"]
+        tape.clear()
+        made = f(*[self.Symbol("x", slot=i) for i in range(ninputs)])
+        return self.function(name, tape, [*made] if isinstance(made, tuple) else [made])
+
+    def graph(self) -> tuple[str, dict[str, Any]]:
+        """Every Value's data, then its gradient after each step back, slopes and shares."""
+        order = self.space["topological_order"](self.space[self.last])
+        place = {v: i for i, v in enumerate(order)}
+        names = {id(v.data): v.label for v in reversed(order) if v.label}
+        order[-1].grad = 1.0
+        outputs = [v.data for v in order] + [v.grad for v in order]
+        steps, depth, pairs = [], {order[-1]: 0}, []
+        for v in reversed(order):
+            for child in v._prev:
+                depth[child] = max(depth.get(child, 0), depth[v] + 1)
+            if v._prev:
+                edges = []
+                for child, slope in zip(v._prev, v._local, strict=True):
+                    edges.append({"child": place[child], "slope": self.spell(slope, names)})
+                    pairs += [slope, slope * v.grad]
+                steps.append({"node": place[v], "edges": edges})
+                v._backward()
+                outputs += [v.grad for v in order]
+        nodes = [{"label": v.label or v._op, "op": v._op, "depth": depth[v]} for v in order]
+        code = self.function("run", self.space["TAPE"], outputs + pairs)
+        return code, {"nodes": nodes, "steps": steps}
+
+    def spell(self, x: Any, names: dict[int, str], inner: bool = False) -> str:
+        """A local derivative, in the names of the figure."""
+        if not isinstance(x, self.Symbol):
+            return f"{float(x):g}"
+        if id(x) in names or not x.args:
+            return names.get(id(x), x.op)
+        if x.op.isidentifier():
+            return f"{x.op}({', '.join(self.spell(a, names) for a in x.args)})"
+        text = f" {x.op} ".join(self.spell(a, names, True) for a in x.args)
+        return f"({text})" if inner else text
+
+    def descent(self) -> tuple[str, dict[str, Any]]:
+        """The last Value, its slope in the first input, and where a step takes that."""
+        x, rate = (self.space[one["label"]] for one in self.inputs)
+        root = self.space[self.last]
+        root.backward()
+        after = self.space["descend"](x.data, x.grad, rate.data)
+        return self.function("run", self.space["TAPE"], [root.data, x.grad, after]), {}
+
+    def training(self) -> tuple[str, dict[str, Any]]:
+        """The program of jit, what it is run on, and the scores of points in a plane."""
+        space, model = self.space, self.space["model"]
+        parameters, rows = model.parameters(), space["rows"]
+        made = space["jit"](space["loss"], len(rows[0]), parameters, space["penalty"])
+        code = made.script("JavaScript") + self.straight("update", space["descend"], 3)
+        code += self.straight("rate", space["step"], 2)
+        tape, (*_, value) = space["record"](space["score"], 2, parameters, "the score")
+        code += self.function("score", tape, [value], len(parameters))
+        numbers = [p.data for p in parameters]
+        return code, {"rows": [*map(list, rows)], "parameters": numbers, "steps": 100}
