@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .org import SESSION, Block, DocumentError, Element, parse
+from .org import SESSION, Element, parse
 from .run import execute
 
 DECLARED = re.compile(r"# live: (\w+)\n((?:# .*\n)+)")
@@ -62,7 +62,8 @@ class Figure:
     """A declaration: its inputs, and what it computes from them, in a namespace of its own."""
 
     def __init__(self, tree: ast.Module, name: str, space: dict[str, Any]) -> None:
-        self.space, self.inputs, self.last = space, [], ""
+        self.space, self.last = space, ""
+        self.inputs: list[dict[str, Any]] = []
         self.caption = ast.get_docstring(tree) or ""
         self.Value, self.Symbol = space["Value"], space["Symbol"]
         space["TAPE"].clear()
@@ -90,9 +91,11 @@ class Figure:
         code, more = kinds[kind]()
         facts = {"kind": kind, "caption": self.caption, "inputs": self.inputs, **more}
         text = json.dumps(facts).replace("<", r"\u003c")
-        called = {name for name in self.space["OWN"] if re.search(rf"\b{name}\(", code)}
-        own = "".join(self.straight(f"{name}_", *self.space["OWN"][name]) for name in called)
-        own += "".join(f"const {n} = (...x) => {n}_(x)[0];\n" for n in called)
+        own = ""
+        for function, made in self.space["OWN"].items():
+            if re.search(rf"\b{function}\(", code):
+                own += self.straight(f"{function}_", *made)
+                own += f"const {function} = (...x) => {function}_(x)[0];\n"
         names = re.findall(r"^function (\w+)", code, re.MULTILINE)
         return f"(() => {{\n{own}{code}return {{ ...{text}, {', '.join(names)} }};\n}})(),\n"
 
@@ -142,7 +145,7 @@ class Figure:
         if x.op.isidentifier():
             return f"{x.op}({', '.join(self.spell(a, names) for a in x.args)})"
         text = f" {x.op} ".join(self.spell(a, names, True) for a in x.args)
-        return f"({text})" if inner else text
+        return f"({text})" if inner and x.op in "+-" else text
 
     def descent(self) -> tuple[str, dict[str, Any]]:
         """The last Value, its slope in the first input, and where a step takes that."""
@@ -153,13 +156,17 @@ class Figure:
         return self.function("run", self.space["TAPE"], [root.data, x.grad, after]), {}
 
     def training(self) -> tuple[str, dict[str, Any]]:
-        """The program of jit, what it is run on, and the scores of points in a plane."""
-        space, model = self.space, self.space["model"]
-        parameters, rows = model.parameters(), space["rows"]
-        made = space["jit"](space["loss"], len(rows[0]), parameters, space["penalty"])
-        code = made.script("JavaScript") + self.straight("update", space["descend"], 3)
-        code += self.straight("rate", space["step"], 2)
-        tape, (*_, value) = space["record"](space["score"], 2, parameters, "the score")
-        code += self.function("score", tape, [value], len(parameters))
-        numbers = [p.data for p in parameters]
-        return code, {"rows": [*map(list, rows)], "parameters": numbers, "steps": 100}
+        """The program of jit, and how a step changes a parameter; scores; how rates fall."""
+        space, parameters = self.space, self.space["model"].parameters()
+        rows = [[*map(float, row)] for row in space["rows"]]
+        made = space["jit"](space["loss"], len(rows[0]), parameters, space.get("penalty"))
+        tape, (*_, score) = space["record"](
+            space["score"], len(rows[0]) - 1, parameters, "the score"
+        )
+        code = made.script("JavaScript") + self.function(
+            "score", tape, [score], len(parameters)
+        )
+        code += self.straight("update", space["descend"], 3)
+        code += self.straight("rate", space.get("falling", lambda rate, k: rate), 2)
+        start = [p.data for p in parameters]
+        return code, {"rows": rows, "parameters": start, "steps": space["steps"]}

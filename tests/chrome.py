@@ -70,9 +70,7 @@ class Chrome:
 
     def run(self, code):
         """The value of an expression of JavaScript."""
-        done = self(
-            "Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True
-        )
+        done = self("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
 
@@ -106,7 +104,7 @@ def chrome():
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as user:
         command = [BROWSER, *FLAGS, f"--user-data-dir={user}", "--remote-debugging-pipe"]
         # Chromium reads its orders from file 3, and answers into file 4.
-        shell = f'exec "$@" 3<&{orders} 4>&{replies} {orders}<&- {replies}>&-'
+        shell = f'exec "$@" 3<&{orders} 4>&{replies}'
         process = subprocess.Popen(
             ["bash", "-c", shell, "bash", *command, "about:blank"],
             pass_fds=[orders, replies],
