@@ -48,7 +48,7 @@ const input = (figure, place, changed) => {
   const box = add(row, "input", { type: "text", autocomplete: "off", "aria-label": label });
   const set = (value, typed) => {
     slider.value = figure.x[place] = value;
-    if (!typed) box.value = shown(value, 24);
+    if (!typed) box.value = shown(value, 30);
     box.ariaInvalid = null;
   };
   slider.addEventListener("input", () => { set(Number(slider.value)); changed(); });
@@ -109,7 +109,7 @@ const graph = (figure) => {
       const across = (levels[depth].indexOf(i) + 0.5) / levels[depth].length * (flat ? height : width);
       return flat ? [along, across] : [across, along];
     });
-    const all = nodes.map((v, i) => `${v.label}: data ${text(y[i], 24)}, grad ${text(grad(i), 24)}`);
+    const all = nodes.map((v, i) => `${v.label}: data ${text(y[i], 30)}, grad ${text(grad(i), 30)}`);
     const svg = drawing(figure.picture, width, height, all.join("; "));
     for (const [k, { node, edges }] of steps.entries()) {
       const [px, py] = spot[node], { op } = nodes[node], wide = Math.max(22, 12 + 7.5 * op.length);
@@ -213,7 +213,7 @@ const descent = (figure) => {
   input(figure, 0, () => { reset(); draw(); });
   input(figure, 1, () => {});
   player(figure, 700, () => {
-    const old = here(), [, slope, next] = f(old), far = !(Math.abs(next) < 1e6), still = next === old;
+    const old = here(), [, slope, next] = f(old), far = !(Math.abs(next) < 1e6), still = Math.abs(next - old) < 1e-9;
     path.push(next);
     draw();
     const end = far ? " It has blown up." : still ? " It has arrived." : "";

@@ -54,7 +54,7 @@ def show(kind: str, code: str, space: dict[str, Any]) -> None:
     """Print the JavaScript of the figure that code declares; called from the line above it."""
     frame = sys._getframe(1)
     name, line = frame.f_code.co_filename, frame.f_lineno
-    tree = ast.parse("\n" * line + code, name)
+    tree = ast.parse("\n" * (line - 1) + code, name)
     print(Figure(tree, name, {**space}).script(kind), end="")
 
 
@@ -83,6 +83,13 @@ class Figure:
                 made = space[self.last]
                 if isinstance(made, self.Value) and not made.label:
                     made.label = self.last
+
+    def root(self) -> Any:
+        """The last Value that it makes."""
+        root = self.space.get(self.last)
+        if not isinstance(root, self.Value):
+            raise TypeError("the last line must be `name = ` a Value made from the inputs")
+        return root
 
     def script(self, kind: str) -> str:
         kinds = {"graph": self.graph, "descent": self.descent, "training": self.training}
@@ -115,7 +122,7 @@ class Figure:
 
     def graph(self) -> tuple[str, dict[str, Any]]:
         """Every Value's data, then its gradient after each step back, slopes and shares."""
-        order = self.space["topological_order"](self.space[self.last])
+        order = self.space["topological_order"](self.root())
         place = {v: i for i, v in enumerate(order)}
         names = {id(v.data): v.label for v in reversed(order) if v.label}
         order[-1].grad = 1.0
@@ -150,7 +157,7 @@ class Figure:
     def descent(self) -> tuple[str, dict[str, Any]]:
         """The last Value, its slope in the first input, and where a step takes that."""
         x, rate = (self.space[one["label"]] for one in self.inputs)
-        root = self.space[self.last]
+        root = self.root()
         root.backward()
         after = self.space["descend"](x.data, x.grad, rate.data)
         return self.function("run", self.space["TAPE"], [root.data, x.grad, after]), {}
