@@ -206,7 +206,8 @@ def test_the_steps_on_the_parabola(fresh, rate, start):
     x = torch.tensor(float(start), dtype=torch.float64)
     for found in fresh.run(code):
         assert same(float(found.replace("Infinity", "inf")), x.item())
-        (slope,) = torch.autograd.grad(3 * x**2 - 4 * x + 5, x.requires_grad_())
+        x.requires_grad_()
+        (slope,) = torch.autograd.grad(3 * x**2 - 4 * x + 5, x)
         x = (x - float(rate) * slope).detach()
 
 
