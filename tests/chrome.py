@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -18,8 +19,8 @@ FLAGS = """
 class Chrome:
     """One page. `events` are all that it has told so far, such as requests and errors."""
 
-    def __init__(self, user, commands, answers):
-        self.commands, self.answers = commands, answers
+    def __init__(self, commands, answers):
+        self.commands, self.answers, self.ahead = commands, answers, b""
         self.count, self.events, self.session = 0, [], None
         (page,) = [
             target
@@ -32,12 +33,13 @@ class Chrome:
             self(f"{domain}.enable")
 
     def read(self):
-        data = b""
-        while not data.endswith(b"\0"):
-            more = self.answers.read(1)
+        while b"\0" not in self.ahead:
+            assert select.select([self.answers], [], [], 60)[0], "Chromium says nothing"
+            more = os.read(self.answers.fileno(), 1 << 20)
             assert more, "Chromium has ended"
-            data += more
-        return json.loads(data[:-1])
+            self.ahead += more
+        message, _, self.ahead = self.ahead.partition(b"\0")
+        return json.loads(message)
 
     def __call__(self, method, **parameters):
         """Send a command; gives its result."""
@@ -113,8 +115,11 @@ def chrome():
         os.close(orders)
         os.close(replies)
         try:
-            with os.fdopen(sending, "wb") as commands, os.fdopen(receiving, "rb") as answers:
-                yield Chrome(user, commands, answers)
+            with (
+                os.fdopen(sending, "wb") as commands,
+                os.fdopen(receiving, "rb", buffering=0) as answers,
+            ):
+                yield Chrome(commands, answers)
         finally:
             process.terminate()
             process.wait()

@@ -371,14 +371,13 @@ def test_all_controls_are_in_the_order_of_tab_and_have_names(fresh):
     assert fresh.run(f"{every}.every((it) => it.tabIndex === 0 && !it.disabled)")
     names = fresh.run(f"{every}.map((it) => it.ariaLabel || it.textContent)")
     assert all(names) and len(names) == 2 * 15 + 3 * 6 + 2
-    tree = fresh("Accessibility.getFullAXTree")["nodes"]
-    roles = [node["role"]["value"] for node in tree if not node["ignored"]]
-    assert roles.count("slider") == 15 and roles.count("button") >= 18
-    assert all(
-        node["name"]["value"]
-        for node in tree
-        if not node["ignored"] and node["role"]["value"] in ("slider", "textbox", "button")
-    )
+    for role, count in (("slider", 15), ("textbox", 15), ("button", 18), ("combobox", 1)):
+        seen = []
+        for i in range(len(ALL)):
+            box = fresh("Runtime.evaluate", expression=f"boxes[{i}]")["result"]["objectId"]
+            tree = fresh("Accessibility.queryAXTree", objectId=box, role=role)["nodes"]
+            seen += [node["name"]["value"] for node in tree if not node["ignored"]]
+        assert len(seen) == count and all(seen), role
 
 
 WAIT = "new Promise((done) => setTimeout(done, {}))"
