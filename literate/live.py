@@ -19,6 +19,7 @@ from .run import execute
 
 DECLARED = re.compile(r"# live: (\w+)\n((?:# .*\n)+)")
 BLOCK = "#+begin_src python :results silent :exports code\n{}\n#+end_src"
+KINDS = ("graph", "descent", "training")
 KEPT: dict[str, list[str]] = {}  # what the last page showed: most edits change none of it
 
 
@@ -62,7 +63,8 @@ class Figure:
     """A declaration: its inputs, and what it computes from them, in a namespace of its own."""
 
     def __init__(self, tree: ast.Module, name: str, space: dict[str, Any]) -> None:
-        self.space, self.last = space, ""
+        self.space = space
+        self.root: Any = None
         self.inputs: list[dict[str, Any]] = []
         self.caption = ast.get_docstring(tree) or ""
         self.Value, self.Symbol = space["Value"], space["Symbol"]
@@ -72,30 +74,21 @@ class Figure:
                 low, high = ast.literal_eval(node.annotation)
                 start = ast.literal_eval(node.value or ast.Constant(0.0))
                 label = node.target.id
-                symbol = self.Symbol("x", slot=len(self.inputs))
+                space[label] = self.Value(self.Symbol("x", slot=len(self.inputs)), label=label)
                 self.inputs.append({"label": label, "low": low, "high": high, "start": start})
-                space[label] = self.Value(symbol, label=label)
                 continue
-            one = ast.Module([node], [])
-            exec(compile(one, name, "exec", dont_inherit=True), space)
+            exec(compile(ast.Module([node], []), name, "exec", dont_inherit=True), space)
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                self.last = node.targets[0].id
-                made = space[self.last]
-                if isinstance(made, self.Value) and not made.label:
-                    made.label = self.last
-
-    def root(self) -> Any:
-        """The last Value that it makes."""
-        root = self.space.get(self.last)
-        if not isinstance(root, self.Value):
-            raise TypeError("the last line must be `name = ` a Value made from the inputs")
-        return root
+                made = space[node.targets[0].id]
+                if isinstance(made, self.Value):
+                    self.root, made.label = made, made.label or node.targets[0].id
 
     def script(self, kind: str) -> str:
-        kinds = {"graph": self.graph, "descent": self.descent, "training": self.training}
-        if kind not in kinds:
-            raise ValueError(f"no live figure is called {kind!r}; known: {', '.join(kinds)}")
-        code, more = kinds[kind]()
+        if kind not in KINDS:
+            raise ValueError(f"no live figure is called {kind!r}; known: {', '.join(KINDS)}")
+        if kind != "training" and self.root is None:
+            raise TypeError("no line makes a Value from the inputs; add `name = …`")
+        code, more = getattr(self, kind)()
         facts = {"kind": kind, "caption": self.caption, "inputs": self.inputs, **more}
         text = json.dumps(facts).replace("<", r"\u003c")
         own = ""
@@ -122,7 +115,7 @@ class Figure:
 
     def graph(self) -> tuple[str, dict[str, Any]]:
         """Every Value's data, then its gradient after each step back, slopes and shares."""
-        order = self.space["topological_order"](self.root())
+        order = self.space["topological_order"](self.root)
         place = {v: i for i, v in enumerate(order)}
         names = {id(v.data): v.label for v in reversed(order) if v.label}
         order[-1].grad = 1.0
@@ -157,22 +150,18 @@ class Figure:
     def descent(self) -> tuple[str, dict[str, Any]]:
         """The last Value, its slope in the first input, and where a step takes that."""
         x, rate = (self.space[one["label"]] for one in self.inputs)
-        root = self.root()
-        root.backward()
+        self.root.backward()
         after = self.space["descend"](x.data, x.grad, rate.data)
-        return self.function("run", self.space["TAPE"], [root.data, x.grad, after]), {}
+        return self.function("run", self.space["TAPE"], [self.root.data, x.grad, after]), {}
 
     def training(self) -> tuple[str, dict[str, Any]]:
         """The program of jit, and how a step changes a parameter; scores; how rates fall."""
         space, parameters = self.space, self.space["model"].parameters()
         rows = [[*map(float, row)] for row in space["rows"]]
         made = space["jit"](space["loss"], len(rows[0]), parameters, space.get("penalty"))
-        tape, (*_, score) = space["record"](
-            space["score"], len(rows[0]) - 1, parameters, "the score"
-        )
-        code = made.script("JavaScript") + self.function(
-            "score", tape, [score], len(parameters)
-        )
+        tape, ends = space["record"](space["score"], len(rows[0]) - 1, parameters, "the score")
+        code = made.script("JavaScript")
+        code += self.function("score", tape, ends[-1:], len(parameters))
         code += self.straight("update", space["descend"], 3)
         code += self.straight("rate", space.get("falling", lambda rate, k: rate), 2)
         start = [p.data for p in parameters]

@@ -484,7 +484,7 @@ def test_text_of_the_document_becomes_neither_markup_nor_script(browser, tmp_pat
         ("# live: game\n# a: (-1, 1) = 0.5\n", 0, "game"),
         ("# live: graph\n# a: (-1, 1) = 0.5\n# b = a * c\n", 2, "name 'c' is not defined"),
         ("# live: graph\n# a: (-1, 1) = 0.5\n# b = = a\n", 2, "invalid syntax"),
-        ("# live: graph\n# a: (-1, 1) = 0.5\n# b = 2.0\n", 0, "b"),
+        ("# live: graph\n# a: (-1, 1) = 0.5\n# b = 2.0\n", 0, "makes a Value"),
     ],
 )
 def test_a_wrong_declaration_is_refused_at_its_line(tmp_path, declaration, line, what):
