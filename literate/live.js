@@ -227,13 +227,13 @@ const descent = (figure) => {
 
 // A network that learns: its losses, and the plane as it sees it if it has two inputs.
 const training = (figure) => {
-  const { x, inputs: [, u, v], steps } = figure, n = figure.parameters.length, scratch = [];
+  const { x, inputs: [, u, v], steps } = figure, n = figure.trained, scratch = [];
   const plane = u && add(figure.picture, "canvas", { tabindex: 0, role: "img" });
   const pen = plane?.getContext("2d"), chart = add(figure.picture, "div");
   let p, rows, losses, cursor = null;
   const score = (...at) => figure.score(at, p)[0];
   const reset = () => {
-    [p, rows, losses] = [[...figure.parameters], [...figure.rows], []];
+    [p, rows, losses] = [[...figure.start], [...figure.rows], []];
     figure.losses = losses;
   };
   const paint = (size) => {

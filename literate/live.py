@@ -94,24 +94,21 @@ class Figure:
         own = ""
         for function, made in self.space["OWN"].items():
             if re.search(rf"\b{function}\(", code):
-                own += self.straight(f"{function}_", *made)
+                own += self.function(f"{function}_", self.space["straight"](*made))
                 own += f"const {function} = (...x) => {function}_(x)[0];\n"
         names = re.findall(r"^function (\w+)", code, re.MULTILINE)
         return f"(() => {{\n{own}{code}return {{ ...{text}, {', '.join(names)} }};\n}})(),\n"
 
-    def function(self, name: str, tape: list, outputs: list, base: int = 0) -> str:
-        """A function of x, and of p if there is a base, that returns outputs."""
-        program = self.space["Program"]([*tape], outputs, "y", base=base, single=not base)
-        text = self.space["function"](f"{name}", "x, p", program, "JavaScript")
-        head, body = text.split("\n", 1)
-        return f"{head}\n    const v = [], y = [];\n{body.rstrip()[:-1]}    return y;\n}}\n"
+    def function(self, name: str, program: Any) -> str:
+        """A program as a function of x, and of p if it reads that, which returns y."""
+        lines = self.space["script"](program, "JavaScript")
+        body = ["const v = [], y = [];", *lines, "return y;"]
+        return self.space["function"](name, "x, p", body, "JavaScript")
 
-    def straight(self, name: str, f: Any, ninputs: int) -> str:
-        """f, a function of numbers, as a function of x."""
-        tape = self.space["TAPE"]
-        tape.clear()
-        made = f(*[self.Symbol("x", slot=i) for i in range(ninputs)])
-        return self.function(name, tape, [*made] if isinstance(made, tuple) else [made])
+    def single(self, *outputs: Any) -> str:
+        """The function that computes outputs from the inputs, a statement for each Symbol."""
+        program = self.space["Program"]([*self.space["TAPE"]], [*outputs], "y", single=True)
+        return self.function("run", program)
 
     def graph(self) -> tuple[str, dict[str, Any]]:
         """Every Value's data, then its gradient after each step back, slopes and shares."""
@@ -133,8 +130,7 @@ class Figure:
                 v._backward()
                 outputs += [v.grad for v in order]
         nodes = [{"label": v.label or v._op, "op": v._op, "depth": depth[v]} for v in order]
-        code = self.function("run", self.space["TAPE"], outputs + pairs)
-        return code, {"nodes": nodes, "steps": steps}
+        return self.single(*outputs, *pairs), {"nodes": nodes, "steps": steps}
 
     def spell(self, x: Any, names: dict[int, str], inner: bool = False) -> str:
         """A local derivative, in the names of the figure."""
@@ -152,17 +148,22 @@ class Figure:
         x, rate = (self.space[one["label"]] for one in self.inputs)
         self.root.backward()
         after = self.space["descend"](x.data, x.grad, rate.data)
-        return self.function("run", self.space["TAPE"], [self.root.data, x.grad, after]), {}
+        return self.single(self.root.data, x.grad, after), {}
 
     def training(self) -> tuple[str, dict[str, Any]]:
         """The program of jit, and how a step changes a parameter; scores; how rates fall."""
         space, parameters = self.space, self.space["model"].parameters()
         rows = [[*map(float, row)] for row in space["rows"]]
         made = space["jit"](space["loss"], len(rows[0]), parameters, space.get("penalty"))
-        tape, ends = space["record"](space["score"], len(rows[0]) - 1, parameters, "the score")
-        code = made.script("JavaScript")
-        code += self.function("score", tape, ends[-1:], len(parameters))
-        code += self.straight("update", space["descend"], 3)
-        code += self.straight("rate", space.get("falling", lambda rate, k: rate), 2)
         start = [p.data for p in parameters]
-        return code, {"rows": rows, "parameters": start, "steps": space["steps"]}
+        start += [0.0] * (made._places - len(start)) + sum(
+            [x.numbers for x in made._programs], []
+        )
+        tape, ends = space["record"](space["score"], len(rows[0]) - 1, parameters, "the score")
+        score = space["Program"](tape, ends[-1:], "y", base=len(start))
+        code = made.script("JavaScript") + self.function("score", score)
+        code += self.function("update", space["straight"](space["descend"], 3))
+        falling = space.get("falling", lambda rate, k: rate)
+        code += self.function("rate", space["straight"](falling, 2))
+        facts = {"rows": rows, "start": start + score.numbers, "trained": len(parameters)}
+        return code, {**facts, "steps": space["steps"]}
