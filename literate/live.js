@@ -121,9 +121,9 @@ const graph = (figure) => {
         const kind = now ? " now" : "", share = flat ? 0.5 : 0.3 + 0.4 * (j % 2);
         add(svg, "path", { class: `edge${kind}`, d: line([a, b, barb(0.45), b, barb(-0.45)]) });
         if (!now && !resting) continue;
-        const twice = leads({ edges: edges.slice(0, j) }, child) ? 16 : 0;
-        const [tx, ty] = [mix(from[0], mouth[0], share), mix(from[1], mouth[1], share) + twice];
-        add(svg, "text", { class: `slope${kind}`, x: tx, y: ty + (flat ? -6 : 5) }, `× ${shown(y[place], 6)}`);
+        const lower = (flat ? -6 : 5) + (leads({ edges: edges.slice(0, j) }, child) ? 16 : 0);
+        const [tx, ty] = [0, 1].map((q) => mix(from[q], mouth[q], share));
+        add(svg, "text", { class: `slope${kind}`, x: tx, y: ty + lower }, `× ${shown(y[place], 6)}`);
       }
       const [ox, oy] = flat ? [px - w / 2 - wide / 2, py] : [px, py - h / 2 - 10];
       add(svg, "rect", { class: "op", x: ox - wide / 2, y: oy - 10, width: wide, height: 20, rx: 10 });
@@ -159,8 +159,8 @@ const graph = (figure) => {
       return `${nodes[child].label} gets ${rule}${value} × ${shown(grad(node))} = ${shown(y[place + 1])}`;
     });
     const sums = range(n).filter((i) => leads(steps[at - 2], i) + (grad(i, at - 1) !== null) > 1);
-    const added = sums.map((i) => `. They add up: the gradient of ${nodes[i].label} is now ${shown(grad(i))}`);
-    return `Back through ${op}: ${shares.join(", and ")}${added.join("")}.`;
+    const added = sums.map((i) => ` They add up: the gradient of ${nodes[i].label} is now ${shown(grad(i))}.`);
+    return `Back through ${op}: ${shares.join(", and ")}.${added.join("")}`;
   };
   const compute = () => {
     figure.y = y = figure.run(x);
@@ -190,13 +190,14 @@ const descent = (figure) => {
     while (Math.abs(here() - middle) > half && half < 1e7) half *= 2;
     const across = range(121).map((i) => mix(middle - half, middle + half, i / 120));
     const values = across.map((at) => f(at)[0]), bottom = Math.min(...values), top = Math.max(...values);
-    const spot = (at, y = f(at)[0]) => [
-      mix(8, width - 8, (at - middle + half) / (2 * half)), mix(height - 34, 12, (y - bottom) / (top - bottom))];
+    const sx = (at) => mix(8, width - 8, (at - middle + half) / (2 * half));
+    const spot = (at, y = f(at)[0]) => [sx(at), mix(height - 34, 12, (y - bottom) / (top - bottom))];
     const [y, slope] = f(here());
-    const svg = drawing(figure.picture, width, height, `${label} is ${shown(here())}, its slope ${shown(slope)}`);
+    const about = `${label} is ${shown(here())}, where the slope is ${shown(slope)}`;
+    const svg = drawing(figure.picture, width, height, about);
     add(svg, "path", { class: "edge", d: line([[8, height - 22], [width - 8, height - 22]]) });
     for (const [i, kind] of [[0, ""], [30, "mid"], [60, "mid"], [90, "mid"], [120, "end"]]) {
-      add(svg, "text", { class: kind, x: spot(across[i])[0], y: height - 6 }, shown(across[i], 7));
+      add(svg, "text", { class: kind, x: sx(across[i]), y: height - 6 }, shown(across[i], 7));
     }
     add(svg, "path", { class: "curve", d: line(across.map((at) => spot(at))) });
     if (!(Math.abs(here() - middle) <= half)) return;
@@ -204,7 +205,9 @@ const descent = (figure) => {
     add(svg, "path", { class: "edge now", d: line(ends) });
     const spots = path.map((at) => spot(at));
     add(svg, "path", { class: "trail", d: line(spots) });
-    spots.forEach(([cx, cy], i) => add(svg, "circle", { class: "dot", cx, cy, r: i === path.length - 1 ? 6 : 3 }));
+    for (const [cx, cy] of spots) add(svg, "circle", { class: "dot", cx, cy, r: 3 });
+    const [cx, cy] = spots[spots.length - 1];
+    add(svg, "circle", { class: "dot", cx, cy, r: 6 });
   };
   const reset = () => {
     figure.path = path = [x[0]];
@@ -270,20 +273,22 @@ const training = (figure) => {
   const draw = () => {
     const width = Math.min(560, figure.picture.clientWidth), height = 110, k = losses.length;
     if (plane) paint(width);
-    const right = rows.filter((row) => (row[row.length - 1] > 0) === (score(...row.slice(0, -1)) > 0)).length;
+    const right = rows.filter((row) => row[row.length - 1] * score(...row.slice(0, -1)) > 0).length;
     const state = `${right} of ${rows.length} points are on the right side.`;
     if (plane) plane.ariaLabel = `The plane: ${state} Arrow keys move a cross, Enter adds a point.`;
-    const low = Math.min(0.01, ...losses.filter((loss) => loss > 0)), high = Math.max(2, ...losses.filter(Number.isFinite));
-    const sy = (loss) => mix(8, height - 20, Math.log(high / Math.max(low, loss)) / Math.log(high / low));
-    const svg = drawing(chart, width, height, `The losses so far: ${losses.map((loss) => shown(loss)).join(" ")}`);
+    const known = losses.filter((loss) => loss > 0 && loss < inf);
+    const low = Math.min(0.01, ...known), high = Math.max(2, ...known), fall = Math.log(high / low);
+    const sy = (loss) => mix(8, height - 20, Math.log(high / Math.min(high, Math.max(low, loss))) / fall);
+    const about = `The losses so far: ${losses.map((loss) => shown(loss)).join(" ")}`;
+    const svg = drawing(chart, width, height, about);
     add(svg, "path", { class: "edge", d: line([[48, 6], [48, height - 20], [width - 8, height - 20]]) });
     for (const tick of [0.01, 1, high > 100 ? high : 0.1]) {
       add(svg, "text", { class: "end", x: 44, y: sy(tick) + 4 }, shown(tick, 5));
     }
     add(svg, "text", { class: "mid", x: width / 2, y: height - 4 }, "loss, at each step");
     if (!k) return;
-    const spots = losses.map((loss, i) => [mix(48, width - 8, i / Math.max(steps, k - 1)), sy(Math.min(loss, high))]);
-    add(svg, "path", { class: "curve", d: line(spots.filter(([, sy]) => !Number.isNaN(sy))) });
+    const spots = losses.map((loss, i) => [mix(48, width - 8, i / Math.max(steps, k - 1)), sy(loss)]);
+    add(svg, "path", { class: "curve", d: line(spots.filter(([, y]) => !Number.isNaN(y))) });
     figure.told.textContent = `Step ${k - 1}: the loss was ${shown(losses[k - 1])}. Now ${state}`;
   };
   const step = () => {
@@ -304,12 +309,13 @@ const training = (figure) => {
   const put = (a, b) => { rows.push([a, b, 2 * choice.selectedIndex - 1]); draw(); };
   plane.addEventListener("click", ({ offsetX, offsetY }) => put(
     mix(u.low, u.high, offsetX / plane.clientWidth), mix(v.high, v.low, offsetY / plane.clientHeight)));
-  const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1], Enter: [0, 0] };
+  const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   plane.addEventListener("keydown", (event) => {
-    if (!(event.key in MOVES)) return;
+    const move = event.key === "Enter" ? [0, 0] : MOVES[event.key];
+    if (!move) return;
     event.preventDefault();
-    const old = cursor ?? [(u.low + u.high) / 2, (v.low + v.high) / 2];
-    cursor = old.map((at, q) => Math.min([u, v][q].high, Math.max([u, v][q].low, at + 0.05 * MOVES[event.key][q])));
+    cursor = [u, v].map(({ low, high }, q) =>
+      Math.min(high, Math.max(low, (cursor?.[q] ?? (low + high) / 2) + 0.05 * move[q])));
     if (event.key === "Enter") put(...cursor);
     draw();
   });
