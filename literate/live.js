@@ -29,8 +29,8 @@ const mix = (low, high, part) => low + (high - low) * part;
 // A number in at most so many letters, with as many of its digits as fit; and back.
 const NAMES = { NaN: "nan", Infinity: "inf", "-Infinity": "-inf" };
 const shown = (x, room = 8) => {
-  const texts = [17, 6, 5, 4, 3, 2, 1].map((digits) => String(Number(x.toPrecision(digits)) || 0));
-  return NAMES[x] ?? texts.find((text) => text.length <= room) ?? texts[6];
+  const text = (digits) => String(Number(x.toPrecision(digits)) || 0).replace("e+", "e");
+  return NAMES[x] ?? text([17, 6, 5, 4, 3, 2].find((digits) => text(digits).length <= room) ?? 1);
 };
 const read = (text) => {
   const name = text.trim().toLowerCase();
@@ -331,7 +331,8 @@ document.querySelectorAll(".play").forEach((box, i) => {
   [figure.picture, figure.controls] = ["picture", "controls"].map((name) => add(box, "div", { class: name }));
   const draw = KINDS[figure.kind](figure);
   box.closest("figure").classList.add("played");
-  let width = 0;
+  let width = figure.picture.clientWidth;
+  if (width) draw();
   new ResizeObserver(() => {
     if (figure.picture.clientWidth !== width) requestAnimationFrame(draw);
     width = figure.picture.clientWidth;

@@ -433,6 +433,9 @@ def test_it_fits_any_screen_and_asks_for_nothing(browser, address, width):
     wide = f"""[...document.querySelectorAll('.play *')].filter(
         (it) => it.getBoundingClientRect().right > {width} + 0.5).length"""
     assert browser.run(wide) == 0
+    browser.run(
+        f"{{{TOOLS}; type(named({NEURON!r}), ['-1e300', '1e-300', 'nan', '-inf', '-1.2345678']); 0}}"
+    )
     over = """[...document.querySelectorAll('.play g.node')].filter((it) => {
         const [frame, ...texts] = [...it.querySelectorAll('rect, text')].map(
             (part) => part.getBoundingClientRect());
