@@ -6,7 +6,7 @@ const where = (condition, yes, no) => condition ? yes : no;
 const divide = (a, b) => a / b;
 const two = (n) => { words[0] = 0; words[1] = (n + 1023) << 20; return double[0]; };
 const exponent = (x) => { double[0] = x; return (words[1] >> 20) - 1023; };
-const { acos, acosh, asin, asinh, atan, cos, cosh, expm1, log10, log2, sin, sinh, sqrt, tan } = Math;
+const { acos, acosh, asin, asinh, atan, cos, cosh, expm1, log10, log2, sin, sinh, sqrt, tan, abs: fabs } = Math;
 const FIGURES = [/* here */];
 
 const DRAWN = ["svg", "g", "path", "rect", "circle", "text", "title"];
@@ -83,7 +83,7 @@ const player = (figure, pace, step, reset) => {
     figure.told.textContent = figure.caption;
     reset();
   });
-  figure.told = add(figure.controls, "p", { class: "told" }, figure.caption);
+  figure.told = add(figure.controls, "p", { class: "told", "aria-live": "polite" }, figure.caption);
   return row;
 };
 

@@ -53,9 +53,9 @@ def scripts(elements: list[Element], document: Path) -> dict[int, str]:
 
 def show(kind: str, code: str, space: dict[str, Any]) -> None:
     """Print the JavaScript of the figure that code declares; called from the line above it."""
-    frame = sys._getframe(1)
-    name, line = frame.f_code.co_filename, frame.f_lineno
-    tree = ast.parse("\n" * (line - 1) + code, name)
+    above = sys._getframe(1)
+    name = above.f_code.co_filename
+    tree = ast.parse("\n" * (above.f_lineno - 1) + code, name)
     print(Figure(tree, name, {**space}).script(kind), end="")
 
 
@@ -89,6 +89,8 @@ class Figure:
         if kind != "training" and self.root is None:
             raise TypeError("no line makes a Value from the inputs; add `name = …`")
         code, more = getattr(self, kind)()
+        if missing := re.search(r"\berfc?(?=\()", code):
+            raise ValueError(f"browsers have no {missing[0]}(); declare a figure without it")
         facts = {"kind": kind, "caption": self.caption, "inputs": self.inputs, **more}
         text = json.dumps(facts).replace("<", r"\u003c")
         own = ""
@@ -130,6 +132,8 @@ class Figure:
                 v._backward()
                 outputs += [v.grad for v in order]
         nodes = [{"label": v.label or v._op, "op": v._op, "depth": depth[v]} for v in order]
+        for v, node in zip(order, nodes, strict=True):
+            node["label"] = node["label"] or f"{v.data:g}"  # a constant
         return self.single(*outputs, *pairs), {"nodes": nodes, "steps": steps}
 
     def spell(self, x: Any, names: dict[int, str], inner: bool = False) -> str:
@@ -155,10 +159,8 @@ class Figure:
         space, parameters = self.space, self.space["model"].parameters()
         rows = [[*map(float, row)] for row in space["rows"]]
         made = space["jit"](space["loss"], len(rows[0]), parameters, space.get("penalty"))
-        start = [p.data for p in parameters]
-        start += [0.0] * (made._places - len(start)) + sum(
-            [x.numbers for x in made._programs], []
-        )
+        start = [p.data for p in parameters] + [0.0] * (made._places - len(parameters))
+        start += [x for program in made._programs for x in program.numbers]
         tape, ends = space["record"](space["score"], len(rows[0]) - 1, parameters, "the score")
         score = space["Program"](tape, ends[-1:], "y", base=len(start))
         code = made.script("JavaScript") + self.function("score", score)
