@@ -71,7 +71,7 @@ const player = (figure, pace, step, reset) => {
   let timer = 0;
   const run = (on) => {
     clearTimeout(timer);
-    timer = on && step() ? setTimeout(run, calm.matches ? 1500 : pace, true) : 0;
+    timer = on && step() ? setTimeout(run, calm.matches ? Math.max(1500, pace) : pace, true) : 0;
     play.textContent = timer ? "Pause" : "Play";
     figure.told.ariaLive = timer && pace < 500 ? "off" : "polite";
   };
