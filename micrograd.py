@@ -182,24 +182,9 @@ RULES |= {"sigmoid": sigmoid, "relu": relu, "abs": absolute, "max": maximum, "mi
 
 
 # Chapter 3: A number that remembers
-from typing import Any
-
-
-def apply(op: str, *inputs: Any) -> "Value":
-    """The Value that the rule of op gives at inputs, which are Values or numbers.
-
-    Raises TypeError if the rule gives anything but its value and a slope for each input.
-    """
-    values = tuple([x if isinstance(x, Value) else Value(x) for x in inputs])
-    result = data, local = RULES[op](*[x.data.__float__() for x in values])
-    if type(local) is not tuple or len(local) != len(values):
-        wanted = f"its value and a tuple of {len(values)}, a slope for each input"
-        raise TypeError(f"the rule of {op!r} must return {wanted}, not {result!r:.60}")
-    return Value(data, values, op, "", local)
-
-
 from contextlib import suppress
 from numbers import Real
+from typing import Any
 
 
 def is_array(x: Any) -> bool:
@@ -223,6 +208,19 @@ def number(x: Any) -> float:
         return one.__float__()
     wrong = f"{x!r:.60}, which is of type {type(x).__name__}"
     raise TypeError(f"a Value holds an int, float, bool or real NumPy scalar, not {wrong}")
+
+
+def apply(op: str, *inputs: Any) -> "Value":
+    """The Value that the rule of op gives at inputs, which are Values or numbers.
+
+    Raises TypeError if the rule gives anything but its value and a slope for each input.
+    """
+    values = tuple([x if isinstance(x, Value) else Value(x) for x in inputs])
+    result = data, local = RULES[op](*[x.data.__float__() for x in values])
+    if type(local) is not tuple or len(local) != len(values):
+        wanted = f"its value and a tuple of {len(values)}, a slope for each input"
+        raise TypeError(f"the rule of {op!r} must return {wanted}, not {result!r:.60}")
+    return Value(data, values, op, "", local)
 
 
 def infix(op: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
