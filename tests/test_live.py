@@ -5,7 +5,6 @@ import math
 import os
 import random
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from literate import page as page_module
 from literate.org import DocumentError, parse
 from literate.tangle import load
 
-README = Path(os.environ.get("LIVE_DOCUMENT", ROOT / "README.org"))
+README = ROOT / "README.org"
 pytestmark = pytest.mark.skipif(
     not BROWSER and not os.environ.get("CI"), reason="neither Chromium nor Chrome is installed"
 )
