@@ -34,7 +34,7 @@ def scripts(elements: list[Element], document: Path) -> dict[int, str]:
         if found := DECLARED.fullmatch(element.text):
             lines.append(element.line)
             code = re.sub("^# ", "", found[2], flags=re.MULTILINE)
-            call = f"__import__({__name__!r}).live.show({found[1]!r}, {code!r}, globals())"
+            call = f"__import__({__name__!r}).live.declare({found[1]!r}, {code!r})"
             # On as many lines as before: an error's line is then the document's.
             part = BLOCK.format(call) + part[2:]
         elif element.text.startswith((SESSION, "#+begin_src python :tangle")):
@@ -42,21 +42,33 @@ def scripts(elements: list[Element], document: Path) -> dict[int, str]:
         text += part
     key = re.sub("\n+", "\n", text)
     if lines and key not in KEPT:
-        made = execute(parse(text), document)
+        draw = BLOCK.format(f"__import__({__name__!r}).live.draw(globals())")
+        made = execute(parse(f"{text}\n{draw}\n"), document)
         KEPT.clear()
-        KEPT[key] = [made.printed[line] for line in lines]
+        KEPT[key] = json.loads(made.printed[max(made.printed)])
     return dict(zip(lines, KEPT[key] if lines else [], strict=True))
 
 
 # There, where blocks run.
 
 
-def show(kind: str, code: str, space: dict[str, Any]) -> None:
-    """Print the JavaScript of the figure that code declares; called from the line above it."""
+DECLARATIONS: list[tuple[str, str, int, str]] = []  # kind, code, and where it stands
+
+
+def declare(kind: str, code: str) -> None:
+    """Keep a declaration for draw(): a figure of chapter 4 needs the compiler of chapter 10."""
     above = sys._getframe(1)
-    name = above.f_code.co_filename
-    tree = ast.parse("\n" * (above.f_lineno - 1) + code, name)
-    print(Figure(tree, name, {**space}).script(kind), end="")
+    DECLARATIONS.append((kind, code, above.f_lineno - 1, above.f_code.co_filename))
+
+
+def draw(space: dict[str, Any]) -> None:
+    """Print the JavaScript of all figures, as JSON. An error's line is the declaration's."""
+    made: list[str] = []
+    for kind, code, line, name in DECLARATIONS:
+        tree = ast.parse("\n" * line + code, name)
+        call = compile("\n" * line + "made.append(Figure(*args).script(kind))", name, "exec")
+        exec(call, globals() | {"made": made, "args": (tree, name, {**space}), "kind": kind})
+    print(json.dumps(made))
 
 
 class Figure:
