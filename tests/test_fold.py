@@ -468,6 +468,63 @@ def test_what_has_no_place_is_refused_at_its_line_and_nothing_is_changed(
     assert files(folder) == before
 
 
+MAGIC = ["%%time", "%%timeit -n 3", "%%capture out", "%%bash", "%timeit f()", "x = !ls", "f?"]
+
+
+@pytest.mark.parametrize("magic", MAGIC)
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_cell_of_the_program_with_a_magic_is_refused_at_that_line(folder, copy, magic, lost):
+    edit(copy, "def f(*xs):", f"{magic}\ndef f(*xs):")
+    if lost and magic != "%%bash":  # then Jupytext reads a fence in Bash
+        edit(copy, 'python exports="code" results="silent" tangle="small.py"', "python")
+    line = copy.read_text().split("\n").index(magic) + 1
+    before = files(folder)
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"micrograd.md:{line}: `{magic}` is for notebooks")
+    assert files(folder) == before
+
+
+def test_a_new_fence_in_another_language_is_code_that_does_not_run(copy):
+    new = "```bash\nls\n```\n\nThe end.\n"
+    block = "#+begin_src bash :eval no :exports code\nls\n#+end_src\n\nThe end.\n"
+    assert fold_ok(copy, "The end.\n", new) == sample("The end.\n", block)
+
+
+def without_arguments(folder, *changes):
+    """A notebook of SAMPLE whose cells have lost their metadata, with changes in the code."""
+    run(folder, "notebook")
+    path = folder / "micrograd.ipynb"
+    book = nbformat.read(path, 4)
+    for cell in book.cells:
+        cell.metadata = {}
+        for old, new in zip(changes[::2], changes[1::2], strict=True):
+            cell.source = cell.source.replace(old, new)
+    nbformat.write(book, path)
+    return path
+
+
+def test_an_edited_cell_that_lost_its_arguments_keeps_those_of_the_one_it_replaces(
+    folder, readme
+):
+    copy = without_arguments(folder, "return g(", "return h(", "6 * 7", "6 * 8")
+    status, said = run(folder, "fold", str(copy))
+    assert status == 0, said
+    result = ": 42\n\n"
+    assert readme.read_text() == sample("return g(", "return h(", "6 * 7", "6 * 8").replace(
+        f"#+RESULTS:\n{result}", ""
+    )
+
+
+def test_a_cell_without_arguments_that_may_be_the_program_or_new_is_refused(folder):
+    new = "for name in sorted(names):\n    print(name)"
+    copy = without_arguments(folder, "def f(*xs):\n    return g(\n        *xs,\n    )", new)
+    before = files(folder)
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith("micrograd.ipynb: cell 4, line 1: "), said
+    assert 'tangle="small.py"`, or `exports="both" results="output"`' in said
+    assert files(folder) == before
+
+
 def test_a_copy_of_an_unknown_document_is_refused(folder, copy):
     for path in (folder / ".literate").iterdir():
         path.unlink()
