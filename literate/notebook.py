@@ -28,7 +28,16 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from .files import on_disk, read
 from .markdown import MARKDOWN, read_markdown, write_markdown
 from .nodes import Node, key
-from .org import ARGUMENTS, EXPORTS, IMAGES, DocumentError, figure_in, parse, plain_body
+from .org import (
+    ARGUMENTS,
+    EXPORTS,
+    IMAGES,
+    DocumentError,
+    check_characters,
+    figure_in,
+    parse,
+    plain_body,
+)
 from .orgtext import org_lines
 from .pieces import Piece, split
 
@@ -182,7 +191,8 @@ def output(result: str, document: Path) -> Any:
 def read_notebook(path: Path, data: bytes) -> Any:
     """A copy's bytes as a notebook. Raises DocumentError, at its place, if they are none."""
     try:
-        text = data.decode().replace("\r\n", "\n")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        check_characters(text, path.name)
         if path.suffix == ".ipynb":
             book = nbformat.reads(text, as_version=4)
         else:
@@ -191,6 +201,8 @@ def read_notebook(path: Path, data: bytes) -> Any:
             json.dumps([cell.cell_type, cell.metadata], ensure_ascii=False).encode()
             cell.metadata.update(line=1)
             cell.source.encode()
+    except DocumentError:
+        raise
     except Exception as error:  # of whatever kind: it is the file that is at fault
         what = str(error).split("\n")[0][:100]
         message = f"cannot be read ({what}); undo what broke it"
@@ -224,6 +236,7 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
             f"{path.name}:" if path.suffix != ".ipynb" else f"{path.name}: cell {number}, line "
         )
         try:
+            check_characters(cell.source)
             if cell.cell_type == "markdown":
                 nodes = read_markdown(cell.source, references)
             else:

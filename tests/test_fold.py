@@ -490,6 +490,54 @@ def test_a_new_fence_in_another_language_is_code_that_does_not_run(copy):
     assert fold_ok(copy, "The end.\n", new) == sample("The end.\n", block)
 
 
+CONFLICT = "<<<<<<< HEAD\n{0}\n=======\n{0}!\n>>>>>>> branch\n"
+
+
+@pytest.mark.parametrize("mark", ["", "<<<<<<<", "=======", ">>>>>>>", "||||||| base"])
+@pytest.mark.parametrize("row", ["The end.", "    return g(", "| 1 | 2 |", ": 42"])
+@pytest.mark.parametrize("name", ["README.org", "micrograd.md"])
+def test_what_a_merge_left_is_refused_at_its_line(folder, copy, row, name, mark):
+    path = folder / name
+    if row not in path.read_text():
+        return
+    edit(path, f"{row}\n", f"{mark}\n{row}\n" if mark else CONFLICT.format(row))
+    line = path.read_text().split("\n").index(mark or "<<<<<<< HEAD") + 1
+    before = files(folder)
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"{name}:{line}: ") and "left from a merge" in said
+    assert files(folder) == before
+
+
+def test_what_a_merge_left_in_a_notebook_is_refused_at_its_line(folder):
+    run(folder, "notebook")
+    copy = folder / "micrograd.ipynb"
+    good = copy.read_text()
+    edit(copy, '    "The end.', '<<<<<<< a\n    "End.\\n",\n=======\n>>>>>>> b\n    "The end.')
+    line = copy.read_text().split("\n").index("<<<<<<< a") + 1
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"micrograd.ipynb:{line}: `<<<<<<< a` is left from")
+    copy.write_text(good)  # and as nbdime writes it, in a cell
+    edit(copy, '"The end.', '"A\\n<<<<<<< local\\nThe end.')
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith("micrograd.ipynb: cell ")
+    assert "cell 10, line 2: `<<<<<<< local` is left from a merge" in said
+
+
+@pytest.mark.parametrize("verb", ["markdown", "notebook"])
+def test_a_byte_order_mark_is_no_edit_of_a_copy_and_refused_in_the_document(
+    folder, readme, verb
+):
+    _, said = run(folder, verb)
+    copy = folder / said.split()[1]
+    edit(copy, "The end.", "End.")
+    copy.write_bytes(b"\xef\xbb\xbf" + copy.read_bytes())
+    status, said = run(folder, "fold", str(copy))
+    assert status == 0 and readme.read_text() == sample("The end.", "End."), said
+    readme.write_bytes(b"\xef\xbb\xbf" + readme.read_bytes())
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith("README.org:1: ") and "byte order mark" in said
+
+
 def without_arguments(folder, *changes):
     """A notebook of SAMPLE whose cells have lost their metadata, with changes in the code."""
     run(folder, "notebook")
