@@ -490,6 +490,26 @@ def test_a_new_fence_in_another_language_is_code_that_does_not_run(copy):
     assert fold_ok(copy, "The end.\n", new) == sample("The end.\n", block)
 
 
+TABLE = """\
+| name                         | value |
+|------------------------------+-------|
+| [[#second-part][The second part, a long name]] |     1 |
+| [[https://example.org/a/long/address][one]]                          |    20 |
+| three                        |   300 |
+"""
+
+
+@pytest.mark.parametrize("old, new", [("   20 |", "   21 |"), ("| three ", "| 3 & 4 ")])
+def test_an_edited_cell_changes_its_row_of_a_table_only(folder, readme, old, new):
+    edit(readme, "| a | b |\n|---+---|\n| 1 | 2 |\n", TABLE)
+    text = readme.read_text()
+    assert run(folder, "markdown")[0] == 0
+    copy = folder / "micrograd.md"
+    edit(copy, old.strip(" |"), new.strip(" |"))
+    assert run(folder, "fold", str(copy))[0] == 0
+    assert readme.read_text() == text.replace(old, new)
+
+
 CONFLICT = "<<<<<<< HEAD\n{0}\n=======\n{0}!\n>>>>>>> branch\n"
 
 
