@@ -10,7 +10,11 @@ import re
 from dataclasses import dataclass
 
 IMAGES = "images"
-CONTROL = r"[^\n -~\xa0-\U0010ffff]"
+CONTROL = r"[^\n -~\xa0-\ufefe\uff00-\U0010ffff]"
+# What git and others write between two sides of a conflict.
+MERGE = re.compile(
+    r"^(?:(?:<{7,}|>{7,})(?:[ ].*)?|={7}|\|{7,}(?:[ ][^|\n]*)?)[ ]*$", re.MULTILINE
+)
 
 
 class DocumentError(Exception):
@@ -154,9 +158,7 @@ SESSION = "#+property: header-args:python :session"
 
 def parse(text: str) -> list[Element]:
     """The elements of a document. Raises DocumentError at the first thing not known here."""
-    if found := re.search(CONTROL, text.replace("\t", " ")):
-        line = text.count("\n", 0, found.start()) + 1
-        raise DocumentError(line, f"{found[0]!r} is a control character; leave it out")
+    check_characters(text)
     if not text.endswith("\n"):
         raise DocumentError(text.count("\n") + 1, "the last line does not end; add a newline")
     elements: list[Element] = []
@@ -174,6 +176,23 @@ def parse(text: str) -> list[Element]:
         line += found[0].count("\n")
     check_elements(elements)
     return elements
+
+
+def check_characters(text: str, place: str = "", tabs: bool = True) -> None:
+    """Raise DocumentError, at a line of `place`, for what no document can hold anywhere."""
+    what = ""
+    if found := MERGE.search(text):
+        what = f"`{found[0][:50]}` is left from a merge; keep what is right, without such lines"
+    elif found := re.search(CONTROL, text.replace("\t", " ") if tabs else text):
+        hint = (
+            "save as UTF-8 without a byte order mark"
+            if found[0] == "\ufeff"
+            else "leave it out"
+        )
+        what = f"{found[0]!r} is a control character; {hint}"
+    if found:
+        line = text.count("\n", 0, found.start()) + 1
+        raise DocumentError(line, what, place=f"{place}:{line}" if place else "")
 
 
 def read_block(kind: str, line: int, text: str) -> Block:

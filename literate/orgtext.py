@@ -144,6 +144,11 @@ def org_spans(spans: Iterable[Span], hard: str = " ") -> str:
     return "".join(map(one, spans))
 
 
+def seen(text: str) -> str:
+    """A sentence as Emacs shows it: links by their text."""
+    return LINK.sub(lambda link: link[2] or link[1], text)
+
+
 def org_lines(node: Node, wrap: bool = False, width: int = WIDTH) -> str:
     """The node's lines in Org, unproved. Sentences with a line too long are wrapped, or all."""
 
@@ -152,8 +157,7 @@ def org_lines(node: Node, wrap: bool = False, width: int = WIDTH) -> str:
 
     if node.kind == "para":
         text = org_spans(node.spans) + "\n"
-        seen = LINK.sub(lambda link: link[2] or link[1], text)
-        if not wrap and all(len(row) <= width for row in seen.split("\n")):
+        if not wrap and all(len(row) <= width for row in seen(text).split("\n")):
             return text
         return fill(org_spans(node.spans, "\0"), width)
     if node.kind == "list":
@@ -161,7 +165,7 @@ def org_lines(node: Node, wrap: bool = False, width: int = WIDTH) -> str:
     if node.kind == "quote":
         return f"#+begin_quote\n{inside(node.nodes, width)}#+end_quote\n"
     if node.kind == "table":
-        return write_table(node, org_spans, "+")
+        return write_table(node, org_spans, "+", seen)
     if node.kind == "title":
         return f"#+title: {org_spans(node.spans)}\n"
     if node.kind == "heading":
