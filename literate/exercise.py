@@ -20,13 +20,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .files import write
-from .org import LINK, VERBATIM, Block, DocumentError, Element, chapter, present_results
+from .org import Block, DocumentError, Element, chapter, present_results, unmarked
 from .run import execute
 from .tangle import load
 
 FOLDER = "exercises"
 TITLE = re.compile(r"/(\d+)\. ([^/]+)/ \((★{1,3})\)\.?\s+")
-EMPHASIS = re.compile(r"(?<!\S)([/*])(\S|\S[^\n]*?\S)\1(?!\w)")
 TOKEN = re.compile(r"[^\W\d]\w*|[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?|[^\s\w()\[\]{},:;='\"]")
 
 # This runs in place of a solution. Through the link, what an answer writes is kept beside it.
@@ -91,10 +90,9 @@ def listing(known: dict[str, Exercise]) -> str:
 
 def template(exercise: Exercise, document: Path) -> str:
     """The file for an answer, with the exercise as a comment."""
-    plain = VERBATIM.sub(lambda code: f"`{code[0][1:-1]}`", EMPHASIS.sub(r"\2", exercise.text))
     paragraphs = [
         f"{exercise.number} {exercise.title} ({exercise.stars})",
-        *LINK.sub(lambda link: link[2] or link[1], plain).strip().split("\n\n"),
+        *unmarked(exercise.text, "`").strip().split("\n\n"),
         f"What {document.name} defines above this exercise is there to be used.",
     ]
     wrapped = [

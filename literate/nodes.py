@@ -84,7 +84,7 @@ def write_items(node: Node, inside: Callable[[Node, int], str]) -> str:
     return text
 
 
-NUMBER = re.compile(r"[<>]?[-+^.0-9]*[0-9][-+^.0-9eEdDx()%:]*|[-+]?(?:inf|nan)")
+NUMBER = re.compile(r"[<>]?[-+^.]*[0-9][-+^.0-9eEdDx()%:]*|[-+]?(?:inf|nan)")
 
 
 def write_table(

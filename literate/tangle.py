@@ -65,7 +65,7 @@ def tangle(elements: list[Element], document: Path, between: str = BETWEEN) -> d
 
 def bare(block: Block) -> str:
     """A block's code without the blank lines around it."""
-    return re.sub(r"\A(?:[ \t]*\n)+|\s+\Z", "", block.code)
+    return re.sub(r"\A(?:[ \t]*\n)+", "", block.code.rstrip())
 
 
 def first_line(block: Block) -> int:
