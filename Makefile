@@ -12,11 +12,14 @@ another = say which Python to use, 3.10 or newer: make PYTHON=/path/to/python3
 # Nothing that a user has set for Python matters, such as PYTHONPATH or PYTHONSAFEPATH.
 unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 
+# What a user writes is handed to the shell as a value, and never read by it as a command.
+export N FROM PROCESSES
+
 # A verb for which any Python will do.
 plain = if [ -x $(python) ]; then $(python) -m literate $(1); \
 	else $(MAKE) --no-print-directory .python && "$(PYTHON)" -m literate $(1); fi
 
-.PHONY: all test tangle detangle images exercise check watch lint notebook markdown fold html distributed bench help clean .ready .venv .python
+.PHONY: all test tangle detangle images exercise check watch lint notebook markdown fold html distributed bench help clean .ready .venv .install .python
 .NOTPARALLEL:
 
 all: images ## what plain `make` does: set up, then make images
@@ -42,7 +45,7 @@ images: .ready ## run README.org: tangle it, draw every figure, refresh every re
 	@$(python) -m literate run
 
 exercise: .ready ## check your answer to an exercise, as in make exercise N=4.2; list them all
-	@$(python) -m literate exercise $(N)
+	@$(python) -m literate exercise $${N:+"$$N"}
 
 check: .ready ## change nothing; say what is not what README.org makes
 	@$(python) -m literate check
@@ -57,7 +60,7 @@ lint: .ready ## what GitHub asks of the code's form: ruff, and the types that my
 # localhost, since a machine's own name may lead nowhere; one thread each, since there are several processes.
 distributed: .ready ## train the moons in PROCESSES=2 processes; ARGS="--steps 200" goes to the script
 	@OMP_NUM_THREADS=1 $(python) -m torch.distributed.run --standalone --local-addr localhost \
-		--nproc-per-node $(PROCESSES) examples/distributed.py $(ARGS)
+		--nproc-per-node "$$PROCESSES" examples/distributed.py $(ARGS)
 
 notebook: .ready ## write micrograd.ipynb, with every result, for Jupyter
 	@$(python) -m literate notebook
@@ -66,8 +69,8 @@ markdown: .ready ## write micrograd.md, for any Markdown editor
 	@$(python) -m literate markdown
 
 fold: .ready ## bring your edits in FROM=micrograd.md (or .ipynb) back into README.org
-	@[ -n "$(FROM)" ] || { echo "make: say which copy: make fold FROM=micrograd.md" >&2; exit 1; }
-	@$(python) -m literate fold "$(FROM)"
+	@[ -n "$$FROM" ] || { echo "make: say which copy: make fold FROM=micrograd.md" >&2; exit 1; }
+	@$(python) -m literate fold "$$FROM"
 
 html: .ready ## write micrograd.html: the document as one page, to read offline and to play with
 	@$(python) -m literate html
@@ -83,16 +86,21 @@ help: ## this list
 	@echo "EMACS=/path/to/emacs chooses the Emacs that tangles."
 
 clean: ## remove .venv, micrograd.html and every cache; committed files stay
-	rm -rf .venv benchmarks/.venv .literate.stamp .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv.lock benchmarks/.venv .literate.stamp .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf build micrograd.egg-info micrograd.html __pycache__ tests/__pycache__ benchmarks/__pycache__ literate/__pycache__
 
 # .venv keeps a copy of the requirements.txt that it was made from, put there last: it is made again when the two
 # differ, or when an interruption left no copy. Content decides: a fresh clone has arbitrary file times.
+# Two at once take turns: the second one finds .venv ready. A lock ends with the process that holds it.
+ready = [ -x $(python) ] && cmp -s requirements.txt .venv/requirements.txt
 .ready:
-	@{ [ -x $(python) ] && cmp -s requirements.txt .venv/requirements.txt; } || \
-		$(MAKE) --no-print-directory .venv
+	@{ $(ready); } || { $(MAKE) --no-print-directory .python && \
+		"$(PYTHON)" -m literate.alone .venv.lock $(MAKE) --no-print-directory .venv; }
 
 .venv: .python
+	@{ $(ready); } || $(MAKE) --no-print-directory .install
+
+.install:
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "make: $(PYTHON) -m venv is not installed: install the package python3-venv" \
 			"(apt-get install python3-venv), or $(another)" >&2; exit 1; }

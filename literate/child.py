@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import multiprocessing.spawn
 import os
 import sys
 import traceback
@@ -27,7 +28,14 @@ def begin(stage: str | Path) -> dict[str, Any]:
     sys.modules["__main__"] = main  # where pickle looks
     sys.path[0] = os.getcwd()
     sys.argv = [""]
+    setattr(multiprocessing.spawn, "get_preparation_data", refuse_to_spawn)  # noqa: B010
     return main.__dict__
+
+
+def refuse_to_spawn(name: str) -> dict[str, Any]:
+    """A spawned process looks for functions in a file; a pool of such would wait for ever."""
+    remedy = 'take multiprocessing.get_context("fork")'
+    raise RuntimeError(f"a spawned process does not have the functions of a block: {remedy}")
 
 
 def read_blocks(name: str) -> tuple[list[Block], dict[str, list[Block]]]:

@@ -127,6 +127,7 @@ def code_span(state: StateInline, silent: bool) -> bool:
 
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+MARKDOWN.options["maxNesting"] = 200  # deeper, it drops text; DEEPEST refuses long before
 MARKDOWN.inline.ruler.at("backticks", code_span)
 MARKDOWN.normalizeLink = lambda url: url  # type: ignore[method-assign]
 MARKDOWN.validateLink = lambda url: True  # type: ignore[method-assign]
@@ -146,11 +147,19 @@ NO_MARKDOWN = {
 }
 
 
+DEEPEST = 60
+
+
 def read_markdown(text: str, references: dict[str, Any]) -> list[Node]:
     """The nodes of a text. `references` are the links that it, or another, gives at its end.
 
     Raises DocumentError, at the line in this text, for what has no place in Org."""
-    tree = SyntaxTreeNode(MARKDOWN.parse(text, references))
+    tokens = MARKDOWN.parse(text, references)
+    for token in tokens:
+        if token.map and max(t.level for t in [token, *(token.children or [])]) >= DEEPEST:
+            where = token.map[0] + 1
+            raise DocumentError(where, f"marks or lists {DEEPEST} deep; write it with fewer")
+    tree = SyntaxTreeNode(tokens)
     lines = text.split("\n")
     nodes: list[Node] = []
     for part in tree.children:

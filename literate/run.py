@@ -110,6 +110,9 @@ def format_output(block: Block, output: bytes) -> str:
     long = len(lines) >= LINES_IN_EXAMPLE
     if wrong := re.search(CONTROL, text) or (MERGE.search(text) if long else None):
         raise DocumentError(block.line, f"it printed {wrong[0]!r}, unfit for Org; leave it out")
+    if any(line != line.rstrip(" \t") for line in lines):
+        blanks = "a line that it printed ends in blanks, which editors remove; print none there"
+        raise DocumentError(block.line, blanks)
     if not long:
         return "".join(f": {line}\n" for line in lines)
     if any(re.match(r"[ ]*,+(\*|#\+)", line) for line in lines):

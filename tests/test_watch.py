@@ -66,11 +66,13 @@ class Watching:
 
     @property
     def address(self):
-        return re.search(r"http://127\.0\.0\.1:\d+/", self.said())[0]
+        found = re.search(r"http://127\.0\.0\.1:\d+/", self.said())
+        assert found
+        return found[0]
 
 
 def save(document, old, new, renames):
-    """Edit it and save, as an editor does that renames what it wrote, or as one that does not."""
+    """Edit and save it, as an editor does that renames its work, or as one that doesn't."""
     text = document.read_text()
     assert old in text
     file = document.with_name("README.org~new") if renames else document
