@@ -1647,7 +1647,8 @@ class jit:
                 for t in threads:
                     t.start()
                 for t in threads:
-                    t.join()
+                    while t.is_alive():  # awake for Ctrl-C, whichever thread the system tells
+                        t.join(0.1)
             finally:  # after Ctrl-C, all stop
                 sync[0] = 1
                 for t in threads:
