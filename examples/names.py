@@ -60,7 +60,9 @@ def pytorch(model, known, held, rates, batch):
 
     matrices = {name: x for name, x in vars(model).items() if isinstance(x, list)}
     t = {
-        name: torch.tensor([[p.data for p in r] for r in x], dtype=torch.float64).requires_grad_()
+        name: torch.tensor(
+            [[p.data for p in r] for r in x], dtype=torch.float64
+        ).requires_grad_()
         for name, x in matrices.items()
     }
 
@@ -80,7 +82,9 @@ def pytorch(model, known, held, rates, batch):
         seen = F.scaled_dot_product_attention(*heads, is_causal=True).transpose(1, 2)
         x = x + seen.reshape(n, PLACES, width) @ t["mix"].T
         x = x + torch.relu(norm(x) @ t["up"].T) @ t["down"].T
-        costs = F.cross_entropy((x @ t["scores"].T).transpose(1, 2), spelt[:, 1:], reduction="none")
+        costs = F.cross_entropy(
+            (x @ t["scores"].T).transpose(1, 2), spelt[:, 1:], reduction="none"
+        )
         return (costs * (torch.arange(PLACES) <= lengths)).sum() / n
 
     optimizer = torch.optim.Adam(t.values(), betas=(0.85, 0.99), eps=1e-8)

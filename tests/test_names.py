@@ -2,14 +2,17 @@
 
 import math
 import random
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 import micrograd
-from micrograd import GPT, Value, attend, cross_entropy, grad, softmax
+from micrograd import GPT, Layer, Value, adam, attend, cross_entropy, grad, jit, linear, softmax
 
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
 INF, NAN = math.inf, math.nan
 LOGITS = {
     "one": [2.0],
@@ -63,7 +66,10 @@ def test_softmax_and_each_of_its_slopes_are_those_of_pytorch(name):
 def test_cross_entropy_at_each_index_is_that_of_pytorch(name):
     for target in range(len(LOGITS[name])):
         ours, theirs = [Value(x) for x in LOGITS[name]], tensor(LOGITS[name])
-        loss, expected = cross_entropy(ours, target), F.cross_entropy(theirs, torch.tensor(target))
+        loss, expected = (
+            cross_entropy(ours, target),
+            F.cross_entropy(theirs, torch.tensor(target)),
+        )
         loss.backward()
         expected.backward()
         same([loss.data], expected)
@@ -93,7 +99,10 @@ def test_many_random_logits():
         logits = [rng.gauss(0, scale) for _ in range(n)]
         target = rng.randrange(n)
         ours, theirs = [Value(x) for x in logits], tensor(logits)
-        loss, expected = cross_entropy(ours, target), F.cross_entropy(theirs, torch.tensor(target))
+        loss, expected = (
+            cross_entropy(ours, target),
+            F.cross_entropy(theirs, torch.tensor(target)),
+        )
         loss.backward()
         expected.backward()
         same([loss.data, *[x.grad for x in ours]], torch.cat([expected[None], theirs.grad]))
@@ -102,7 +111,9 @@ def test_many_random_logits():
 def test_slopes_of_slopes_of_cross_entropy():
     ours, theirs = [Value(x) for x in LOGITS["ties"]], tensor(LOGITS["ties"])
     first = grad(cross_entropy(ours, 2), ours)
-    expected = torch.autograd.grad(F.cross_entropy(theirs, torch.tensor(2)), theirs, create_graph=True)
+    expected = torch.autograd.grad(
+        F.cross_entropy(theirs, torch.tensor(2)), theirs, create_graph=True
+    )
     for mine, other in zip(first, expected[0], strict=True):
         (row,) = torch.autograd.grad(other, theirs, retain_graph=True)
         same(data(grad(mine, ours)), row)
@@ -150,7 +161,9 @@ def logits_of(t, letters, heads):
 def gpt(seed=1, deviation=None, **sizes):
     random.seed(seed)
     model = GPT(**sizes)
-    if deviation:  # larger weights than a fresh model has, so that heads differ and relus are shut
+    if (
+        deviation
+    ):  # larger weights than a fresh model has, so that heads differ and relus are shut
         for p in model.parameters():
             p.data = random.gauss(0, deviation)
     return model
@@ -193,7 +206,11 @@ def row(letters, block, weight):
     """The numbers that GPT.loss takes, for the indices of a name's letters, dots included."""
     places = len(letters) - 1
     padded = letters + [0] * (block + 1 - len(letters))
-    return [*(x for i in padded for x in one_hot(i)), *[weight] * places, *[0.0] * (block - places)]
+    return [
+        *(x for i in padded for x in one_hot(i)),
+        *[weight] * places,
+        *[0.0] * (block - places),
+    ]
 
 
 @pytest.mark.parametrize("n", [1, 3, 16])
@@ -216,7 +233,10 @@ def test_other_sizes(sizes):
     letters = [0, 3, 1, 2]
     past: list = []
     logits = [model(letter, past) for letter in letters]
-    same([x.data for r in logits for x in r], logits_of(onto_tensors(model), letters, model.heads))
+    same(
+        [x.data for r in logits for x in r],
+        logits_of(onto_tensors(model), letters, model.heads),
+    )
 
 
 def test_attention_is_that_of_pytorch():
@@ -227,3 +247,128 @@ def test_attention_is_that_of_pytorch():
     expected = F.scaled_dot_product_attention(tensor([query]), tensor(keys), tensor(values))
     same(data(mix), expected)
     assert sum(data(shares)) == pytest.approx(1, rel=1e-12)
+
+
+# --- compiled ----------------------------------------------------------------------------------
+
+
+def test_loss_and_gradients_of_the_compiled_gpt_are_those_of_pytorch():
+    model = gpt(3, 0.3)
+    fast = jit(model.loss, 13 * 27 + 12, model.parameters())
+    spelt = [[0, *(random.randrange(1, 27) for _ in range(n)), 0] for n in (1, 4, 7, 11)]
+    loss = fast.backward([row(letters, 12, 1 / (len(letters) - 1)) for letters in spelt])
+    t = onto_tensors(model)
+    costs = [
+        F.cross_entropy(logits_of(t, letters[:-1], 4), torch.tensor(letters[1:]))
+        for letters in spelt
+    ]
+    expected = sum(costs) / len(costs)
+    expected.backward()
+    same([loss], expected)
+    for name, matrix in t.items():
+        same([p.grad for row_ in getattr(model, name) for p in row_], matrix.grad)
+
+
+def small_run(seed=4, steps=100):
+    """A small GPT, its compiled loss, and names of one to five letters, one a step."""
+    model = gpt(seed, tokens=27, width=8, heads=2, block=6)
+    spelt = [[0, *(random.randrange(1, 27) for _ in range(1 + k % 5)), 0] for k in range(steps)]
+    rows = [row(letters, 6, 1 / (len(letters) - 1)) for letters in spelt]
+    return model, jit(model.loss, 7 * 27 + 6, model.parameters()), spelt, rows
+
+
+def test_fifty_compiled_steps_of_adam_are_those_of_pytorch():
+    model, fast, spelt, rows = small_run(steps=50)
+    t = onto_tensors(model)
+    rates = [0.01 * (1 - k / 50) for k in range(50)]
+    losses = fast.train(rows, rates, adam, 1)
+    optimizer = torch.optim.Adam(t.values(), betas=(0.85, 0.99), eps=1e-8)
+    for letters, rate, loss in zip(spelt, rates, losses, strict=True):
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.zero_grad()
+        expected = F.cross_entropy(logits_of(t, letters[:-1], 2), torch.tensor(letters[1:]))
+        same([loss], expected, 1e-8)
+        expected.backward()
+        optimizer.step()
+    for name, matrix in t.items():
+        same([p.data for row_ in getattr(model, name) for p in row_], matrix, 1e-8)
+
+
+def test_microgpt_s_own_loop_gives_the_losses_of_the_compiled_one():
+    model, fast, spelt, rows = small_run()
+    start = [p.data for p in fast.parameters]
+    rates = [0.01 * (1 - k / 100) for k in range(100)]
+    losses = fast.train(rows, rates, adam, 1)
+    state = [(x, 0.0, 0.0, 1.0, 1.0) for x in start]
+    for letters, rate, expected in zip(spelt, rates, losses, strict=True):
+        for p, (x, *_) in zip(fast.parameters, state, strict=True):
+            p.data, p.grad = x, 0.0
+        past: list = []
+        costs = [cross_entropy(model(a, past), b) for a, b in zip(letters, letters[1:])]
+        loss = sum(costs) * (1 / len(costs))
+        loss.backward()
+        assert math.isclose(loss.data, expected, rel_tol=1e-9)
+        pairs = zip(fast.parameters, state, strict=True)
+        state = [adam(x, p.grad, rate, *rest) for p, (x, *rest) in pairs]
+
+
+def test_the_table_and_the_embedding_are_those_of_pytorch():
+    random.seed(6)
+    table = [[Value(random.gauss(0, 1)) for _ in range(27)] for _ in range(27)]
+    counts = [random.randrange(9) for _ in range(27)]
+    loss = cross_entropy(linear(zip(*table), one_hot(5)), counts)
+    loss.backward()
+    t = tensor([data(row_) for row_ in table])
+    expected = F.cross_entropy(t[5], torch.tensor(counts, dtype=torch.float64))
+    expected.backward()
+    same([loss.data], expected)
+    same([p.grad for row_ in table for p in row_], t.grad)
+    table = [row_[:6] for row_ in table]
+    hidden, scores = Layer(18, 32), Layer(32, 27, nonlin=False)
+    for p in [p for row_ in table for p in row_]:
+        p.grad = 0.0
+    found = [x for k in (0, 7, 7) for x in linear(zip(*table), one_hot(k))]
+    loss = cross_entropy(scores([0.2 * x for x in hidden(found)]), 4)
+    loss.backward()
+    t = tensor([data(row_) for row_ in table])
+    (w1, b1), (w2, b2) = (
+        (tensor([data(n.w) for n in layer.neurons]), tensor([n.b.data for n in layer.neurons]))
+        for layer in (hidden, scores)
+    )
+    h = 0.2 * torch.tanh(F.linear(t[[0, 7, 7]].reshape(-1), w1, b1))
+    expected = F.cross_entropy(F.linear(h, w2, b2), torch.tensor(4))
+    expected.backward()
+    same([loss.data], expected)
+    same([p.grad for row_ in table for p in row_], t.grad)
+    for layer, w, b in ((hidden, w1, b1), (scores, w2, b2)):
+        same([p.grad for n in layer.neurons for p in n.w], w.grad)
+        same([n.b.grad for n in layer.neurons], b.grad)
+
+
+# --- the names ---------------------------------------------------------------------------------
+
+
+def test_the_names():
+    lines = (EXAMPLES / "names.txt").read_text(encoding="utf-8").splitlines()
+    names = [line for line in lines if line[0] != "#"]
+    assert len(names) == 5163 and names == sorted({*names})
+    assert all(name.isascii() and name.islower() and name.isalpha() for name in names)
+    assert max(map(len, names)) == 11
+
+
+def test_the_trained_gpt_has_the_loss_that_chapter_11_quotes():
+    t = onto_tensors(gpt())
+    numbers = iter(map(float, (EXAMPLES / "names-gpt.txt").read_text(encoding="utf-8").split()))
+    with torch.no_grad():
+        for matrix in t.values():
+            matrix[:] = tensor([[next(numbers) for _ in row_] for row_ in matrix])
+        assert next(numbers, None) is None
+        lines = (EXAMPLES / "names.txt").read_text(encoding="utf-8").splitlines()
+        held = [line for line in lines if line[0] != "#"][9::10]
+        costs = []
+        for name in held:
+            spelt = [0, *(ord(letter) - 96 for letter in name), 0]
+            logits = logits_of(t, spelt[:-1], 4)
+            costs += F.cross_entropy(logits, torch.tensor(spelt[1:]), reduction="none").tolist()
+    loss = f"{sum(costs) / len(costs):.3f}"
+    assert f"2,000 steps of 32 names | {loss} " in (ROOT / "README.org").read_text("utf-8")
