@@ -69,7 +69,7 @@ fold: .ready ## bring your edits in FROM=micrograd.md (or .ipynb) back into READ
 	@[ -n "$(FROM)" ] || { echo "make: say which copy: make fold FROM=micrograd.md" >&2; exit 1; }
 	@$(python) -m literate fold "$(FROM)"
 
-html: .ready ## write micrograd.html: the document as one page, for reading offline
+html: .ready ## write micrograd.html: the document as one page, to read offline and to play with
 	@$(python) -m literate html
 
 bench: .python ## this engine against its peers, side by side: the table of speeds (takes minutes)

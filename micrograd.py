@@ -677,33 +677,57 @@ __all__ += ["topological_order", "trace", "draw_dot", "draw_network"]
 
 
 # Chapter 10: Speed
+import os
+from threading import RLock
+from traceback import walk_tb
+
+TAPE: list["Symbol"] = []  # every Symbol, in the order in which they were made
+RECORDING = RLock()  # one thread records at a time
+
+
 @Real.register
 class Symbol:
-    """A number or a condition that is not computed yet: op of args; an input is a bare op.
+    """A number or a condition that is not there yet: op of args. An input has no args.
 
-    Operators on Symbols make Symbols. A Value may hold one as its data. gate: whether it is a
-    choice that may turn out to be False, a slope through which nothing passes.
+    Operators on Symbols make Symbols. A Value may hold one as its data. kind: "?" for a
+    condition; "gate" for a choice that may turn out to be False, a slope through which nothing
+    passes. made: which function asked for it, in which line, and by which rule, if known.
     """
 
-    def __init__(self, op: str, *args: Any):
-        self.op, self.args = op, args
-        self._prev = [x for x in args if isinstance(x, Symbol)]
-        self.gate = op == "where" and any(x is False or getattr(x, "gate", False) for x in args)
+    kind, uses, level, slot = "", 0, 0, 0
+    home: Any = None
+    form: Any = None
+    now: tuple = ()
+    exponent: Callable
+    two: Callable
+
+    def __init__(self, op: str, args: Any = (), kind: str = "", slot: int = 0):
+        self.op, self.args, self.made = op, args, Symbol.now or asking(sys._getframe(1))
+        if kind:
+            self.kind = kind
+        if not args:
+            self.slot, self.form = slot, (f"{op}[]", (self,))
+        TAPE.append(self)
 
     def __bool__(self, *_) -> bool:
-        raise TypeError("what is not computed yet can't decide an if, nor be compared by ==")
+        raise TypeError(
+            "an if, a comparison or a truth asks for a number that is not there yet"
+        )
 
     def __repr__(self) -> str:
         return self.op
 
-    __eq__, __hash__ = __bool__, object.__hash__
+    __eq__, __ne__, __hash__ = __bool__, __bool__, object.__hash__
     __float__, __abs__, __neg__ = (lambda a: a), (lambda a: absolute(a)[0]), (lambda a: -1 * a)
     sigmoid, where = (lambda a: 1.0 / (1 + (-a).exp())), (lambda *args: write("where", *args))
     __and__ = __rand__ = lambda a, b: write("&", a, b) if isinstance(b, Symbol) else b and a
 
 
-FUNCTIONS = "exp log tanh acos acosh asin asinh atan cos cosh erf erfc expm1 fabs".split()
-FUNCTIONS += "log10 log2 sin sinh sqrt tan".split()
+def asking(frame: Any) -> tuple:
+    """The code of the function that is being recorded, and the line at which it is."""
+    while frame.f_back and frame.f_back.f_code.co_name not in ("record", "straight"):
+        frame = frame.f_back
+    return (frame.f_code, frame.f_lineno) if frame.f_back else ()
 
 
 def write(op: str, *args: Any) -> Any:
@@ -712,207 +736,930 @@ def write(op: str, *args: Any) -> Any:
         return NotImplemented
     args = tuple([x if x is False else number(x) for x in args])
     for i, x in enumerate(args):
-        if (getattr(x, "op", "") in CONDITIONS) != (op == "&" or (op, i) == ("where", 0)):
+        if (getattr(x, "kind", "") == "?") != (op == "&" or (op, i) == ("where", 0)):
             raise TypeError("a condition is no number: combine it by &, and ask it by where()")
     for x, other in zip(args, args[::-1], strict=True):
-        if op == "*" and getattr(x, "gate", False):
+        if op == "*" and getattr(x, "kind", "") == "gate":
             return x.args[0].where(*[0.0 if y is False else y * other for y in x.args[1:]])
         if type(x) is float and (op, x) in (("+", 0), ("*", 1)):
             return other
     if op == "raised" and type(args[1]) is float and args[1] in (1, 2):
         return args[0] if args[1] == 1 else args[0] * args[0]
-    return Symbol(op, *args)
+    shut = op == "where" and any(x is False or getattr(x, "kind", "") == "gate" for x in args)
+    return Symbol(op, args, "gate" if shut else "?" if op in CONDITIONS else "")
 
 
-CONDITIONS = ("<", "<=", ">", ">=", "&")
+def operators(op: str) -> tuple[Callable, Callable]:
+    """The two methods of an infix operator. Two Symbols, the usual case, take a short way."""
+
+    def forward(a, b):
+        plain = type(b) is Symbol and not a.kind and not b.kind and op not in CONDITIONS
+        return Symbol(op, (a, b)) if plain else write(op, a, b)
+
+    return forward, lambda a, b: write(op, b, a)
+
+
+HERE, CONDITIONS = globals(), ("<", "<=", ">", ">=", "&")
 INFIX = {"add": "+", "sub": "-", "mul": "*", "truediv": "divide", "pow": "raised"}
 for _name, _op in (INFIX | {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}).items():
-    setattr(Symbol, f"__{_name}__", lambda a, b, sign=_op: write(sign, a, b))
-    setattr(Symbol, f"__r{_name}__", lambda a, b, sign=_op: write(sign, b, a))
-for _name in FUNCTIONS:
-    setattr(Symbol, _name, lambda a, f=_name: write("call", Symbol(f), a))
+    for _side, _method in zip(("", "r"), operators(_op), strict=True):
+        setattr(Symbol, f"__{_side}{_name}__", _method)
+FUNCTIONS = "exp log tanh acos acosh asin asinh atan cos cosh erf erfc expm1 fabs".split()
+FUNCTIONS += "log10 log2 sin sinh sqrt tan".split()
+for _name in [*FUNCTIONS, "two", "exponent"]:
+    setattr(Symbol, _name, lambda a, f=_name: Symbol(f, (a,)))
 
 
-from traceback import walk_tb
-
-
-def record(f: Callable, ninputs: int, parameters: list, what: str) -> list:
-    """The derivatives of f with respect to parameters, and its value: Symbols or numbers."""
+def record(f: Callable, ninputs: int, parameters: list, what: str) -> tuple[list, list]:
+    """The tape of f; and its derivatives with respect to parameters, followed by its value."""
     kept = {p: (p.data, p.grad) for p in parameters}
+    TAPE.clear()
     try:
         for i, p in enumerate(parameters):
-            p.data, p.grad = Symbol(f"p[{i}]"), 0.0
-        root = f(*[Value(Symbol(f"x[{i}]")) for i in range(ninputs)])
+            p.data = Symbol("p", slot=i)
+        root = f(*[Value(Symbol("x", slot=i)) for i in range(ninputs)])
         if not isinstance(root, Value):
             raise TypeError(f"it must return one Value, not {root!r:.60}")
-        kept |= {v: (v.data, v.grad) for v in topological_order(root) if v not in kept}
+        order = topological_order(root)
+        kept |= {v: (v.data, v.grad) for v in order if v not in kept}
         moving = {v for v in kept if isinstance(v.data, Symbol)}
-        if any(type(v.data) is float and moving & {*v._prev} for v in kept):
-            raise TypeError("it uses a Value that was computed from a parameter before")
-        root.backward()
-        return [p.grad for p in parameters] + [0.0 + root.data]
+        for v in kept:
+            v.grad = 0.0
+            if type(v.data) is float and not moving.isdisjoint(v._prev):
+                raise TypeError("it uses a Value that was computed from a parameter before")
+            for s in (v.data, *v._local):
+                if isinstance(s, Symbol) and s.args and len(s.made) == 2:
+                    s.made = *s.made, v._op
+        root.grad = 1.0
+        for v in reversed(order):
+            op = v._op
+            by_hand = getattr(v._backward, "__func__", None) is not Value._backward
+            if by_hand or v._prev and not v._local:
+                raise TypeError(
+                    f"the operator {op!r} was made by hand: make it a rule, in RULES"
+                )
+            Symbol.now = *(getattr(v.data, "made", ()) or (None, 0))[:2], f"{op}, backwards"
+            v._backward()
+        return [*TAPE], [p.grad for p in parameters] + [0.0 + root.data]
     except Exception as error:
-        frames = [f for f, _ in walk_tb(error.__traceback__) if f.f_globals is globals()]
-        ops = [f.f_locals["op"] for f in frames if "op" in f.f_locals]
-        rule = f"the rule {ops[0]!r}: " if ops else ""
-        raise TypeError(f"jit: {what} can't be compiled: {rule}{error}") from error
+        raise TypeError(f"jit: {what} can't be compiled: {explain(error)}") from error
     finally:
+        Symbol.now = ()
+        TAPE.clear()
         for v, (data, grad) in kept.items():
             v.data, v.grad = data, grad
 
 
-def function(name: str, outputs: list, c: bool) -> str:
-    """What adds each of outputs to its place in g, as a function in Python or, if c, in C."""
-    lines = [f"static void {name}(double *p) {{" if c else f"def {name}(x, p, g):"]
-    names: dict[Symbol, str] = {}
-    places = [Symbol("+=", Symbol(f"g[{i}]"), x) for i, x in enumerate(outputs)]
-    for s in topological_order(Symbol("", places[-1], *places))[:-1]:
-        args = [names.get(x, x.op) if isinstance(x, Symbol) else repr(float(x)) for x in s.args]
-        # A parameter or a constant (0.5, -1.0, inf, nan) is one number for all lanes of C.
-        args = [f"all({x})" if c and x[0] in "p-0123456789in" else x for x in args]
-        text = f"{s.op}({', '.join(args)})" if s.op.isidentifier() else f" {s.op} ".join(args)
-        if s.args and s.op != "+=":
-            names[s] = f"v{len(names)}"
-            text = f"{'let ' * c}{names[s]} = {text}"
-        lines += [f"    {text}{';' * c}"] if s.args else []
-    return "\n".join([*lines, "}" * c, ""])
+def explain(error: Exception) -> str:
+    """What went wrong while a function ran on Symbols, where, and what to do instead."""
+    steps = [*walk_tb(error.__traceback__)]
+    ops = [f.f_locals["op"] for f, _ in steps if f.f_globals is HERE and "op" in f.f_locals]
+    asked = [(f.f_code, line) for f, line in steps if f.f_globals is not HERE]
+    text = f"the rule {ops[0]!r}: {error}" if ops else str(error)
+    if asked:
+        code, line = asked[-1]
+        text += f" (asked at {os.path.basename(code.co_filename)}:{line}). Choose by relu, max"
+        text += " or min, or by where() in a rule; and call v.exp(), say, not math.exp(v)"
+    return text
+
+
+import re
+from collections.abc import Iterable
+from itertools import chain, groupby
+
+
+class Loop:
+    """A statement that many Symbols share, each on numbers of its own, its leaves.
+
+    level: it reads what lower levels made. array: where results go: "v", slots; "g", sums of
+    gradients; "y", outputs. runs: the terms that it adds up, as counts of equal texts, which
+    have [] for each leaf. last: the level that reads its slots last.
+    """
+
+    def __init__(self, level: int, array: str, runs: tuple):
+        self.level, self.array, self.runs, self.last = level, array, runs, level
+        self.members: list[tuple[Any, list[Symbol]]] = []
+
+
+class Program:
+    """The loops that compute outputs from a tape: all that a printer needs to know.
+
+    array: where outputs go. base: the place in p, behind the parameters, where its constants
+    begin. single: no loops; a statement for each Symbol. statements: (made, array, counters,
+    target, runs) for each loop. slots: how many. numbers: the constants. tables: indices that
+    follow no rule. work: how many numbers a run reads.
+    """
+
+    def __init__(self, tape: list, outputs: list, array: str, base: int = 0, single=False):
+        self.loops: dict[tuple, Loop] = {}
+        self.constants: dict[str, Symbol] = {}
+        self.base, self.single = base or len(outputs), single
+        self.tables: list[list[int]] = []
+        for s in outputs:
+            if type(s) is Symbol:
+                s.uses += 1
+        for s in reversed(tape):  # what nothing uses is dead
+            if s.uses:
+                for a in s.args:
+                    if type(a) is Symbol:
+                        a.uses += 1
+        for s in tape:
+            if s.uses and s.args:
+                self.read(s)
+        for i, x in enumerate(outputs):
+            if type(x) is Symbol or x or array == "y":
+                terms = x.form if type(x) is Symbol else None
+                self.join(i, terms if type(terms) is list else [self.form(x)], array)
+        order = sorted(self.loops.values(), key=lambda loop: loop.level)
+        self.slots = give_slots(order)
+        self.statements = [self.spell(loop) for loop in order]
+        self.numbers = [float(key) for key in self.constants]
+        self.work = sum(len(leaves) for loop in order for _, leaves in loop.members)
+        del self.loops, self.constants
+
+    def form(self, x: Any) -> tuple[str, tuple]:
+        """x as an operand: a text with [] for each number that it reads, and these numbers."""
+        if type(x) is not Symbol:
+            key = repr(float(x))
+            if self.single:
+                return key, ()
+            if key not in self.constants:
+                self.constants[key] = Symbol("p", slot=self.base + len(self.constants))
+            return self.constants[key].form
+        if type(x.form) is list and len(x.form) > 3:
+            self.join(x, x.form)
+        elif type(x.form) is list:
+            x.form = added(x.form)
+        return x.form
+
+    def read(self, s: Symbol) -> None:
+        """Give s a form, and a slot if several use it. A sum stays a list of terms for long."""
+        first = s.args[0]
+        if s.op == "+":
+            grows = type(first) is Symbol and first.uses == 1 and type(first.form) is list
+            s.form = first.form if grows else [self.form(first)]
+            s.form.append(self.form(s.args[1]))
+        else:
+            texts, leaves = zip(*[self.form(a) for a in s.args], strict=True)
+            call = s.op.isidentifier()
+            text = (
+                f"{s.op}({', '.join(map(bare, texts))})"
+                if call
+                else f"({f' {s.op} '.join(texts)})"
+            )
+            s.form = text, (*chain(*leaves),)
+        if s.kind != "?" and (s.uses > 1 or type(s.form) is tuple and len(s.form[1]) > 24):
+            self.join(s, s.form if type(s.form) is list else [s.form])
+
+    def join(self, target: Any, terms: list, array: str = "v") -> None:
+        """Let target, a Symbol or a number of an output, be the sum of terms, in its loop."""
+        if len(terms) <= 3:
+            terms = [added(terms)]
+        leaves = [a for _, more in terms for a in more]
+        runs = tuple([(len([*same]), text) for text, same in groupby([t for t, _ in terms])])
+        level = max([a.level for a in leaves], default=0)
+        key = level, array, runs, self.single and len(self.loops)
+        if key not in self.loops:
+            self.loops[key] = Loop(level, array, runs)
+        self.loops[key].members.append((target, leaves))
+        if array == "v":
+            target.level, target.home, target.form = (
+                level + 1,
+                self.loops[key],
+                ("v[]", (target,)),
+            )
+
+    def place(self, values: list[int], counters: list[tuple[str, int]]) -> str:
+        """An index that runs through values as counters go round; at worst a table of them."""
+        strides, sizes, line = [], [], values[:1]
+        for name, m in counters:
+            step = values[len(line)] - values[0] if m > 1 else 0
+            strides.append((step, name))
+            sizes.append((len(line), name))
+            line = [b + step * j for j in range(m) for b in line]
+        if line == values:
+            return index(values[0], strides)
+        self.tables.append(values)
+        return f"t{len(self.tables) - 1}[{index(0, sizes)}]"
+
+    def spell(self, loop: Loop) -> tuple:
+        """loop as texts that Python, C and JavaScript share."""
+        constants = [*self.constants]
+        targets = [t if type(t) is int else t.slot for t, _ in loop.members]
+        numbers = [[a.slot for a in leaves] for _, leaves in loop.members]
+        columns, runs, at = [targets], [], 0
+        for count, text in loop.runs:
+            n = text.count("[]")
+            cells = [[r[at + h : at + count * n : n] for r in numbers] for h in range(n)]
+            inner = nest([rows[0] for rows in cells] or [[0] * count])
+            columns += [[r[0] for r in rows] for rows in cells]
+            names = [(f"k{q}" if q else "k", m) for q, m in enumerate(inner)]
+            runs.append((text, names, cells))
+            at += count * n
+        outer = [(f"i{q}" if q > 1 else "ij"[q], m) for q, m in enumerate(nest(columns))]
+        spelt = []
+        for text, counters, cells in runs:
+            places = iter([self.place([*chain(*rows)], counters + outer) for rows in cells])
+
+            def hole(match, places=places):
+                where = next(places)
+                if match[0][0] == "p" and where.isdigit() and int(where) >= self.base:
+                    return constants[int(where) - self.base]
+                return f"{match[0][0]}[{where}]"
+
+            spelt.append((counters, re.sub(r"\b[pvx]\[\]", hole, bare(text))))
+        target, leaves = loop.members[0]
+        made = max([getattr(s, "made", ()) for s in (target, *leaves)], key=len)
+        return made, loop.array, outer, f"{loop.array}[{self.place(targets, outer)}]", spelt
+
+
+def added(terms: list[tuple[str, tuple]]) -> tuple[str, tuple]:
+    """terms, which are texts and their leaves, as one."""
+    texts, leaves = zip(*terms, strict=True)
+    return f"({' + '.join(texts)})" if texts[1:] else texts[0], (*chain(*leaves),)
+
+
+def bare(text: str) -> str:
+    """text without the brackets around all of it, if it begins with one."""
+    return text[1:-1] if text[0] == "(" else text
+
+
+def give_slots(order: list[Loop]) -> int:
+    """Give each Symbol a slot, one that is read no more if there is one; return how many."""
+    for loop in order:
+        for _, leaves in loop.members:
+            for a in leaves:
+                if a.home:
+                    a.home.last = loop.level
+    free: dict[int, list[int]] = {}  # by size, where loops lay that are over
+    over: dict[int, list[tuple[int, int]]] = {}
+    top, level = 0, 0
+    for loop in order:
+        while level < loop.level:
+            for size, start in over.pop(level, ()):
+                free.setdefault(size, []).append(start)
+            level += 1
+        size = len(loop.members)
+        if loop.array == "v":
+            start = free[size].pop(0) if free.get(size) else top
+            top = max(top, start + size)
+            over.setdefault(loop.last, []).append((size, start))
+            for i, (s, _) in enumerate(loop.members):
+                s.slot = start + i
+    return top
+
+
+def nest(columns: list[list[int]]) -> list[int]:
+    """Counts of the nested loops that run through columns together, innermost first.
+
+    Within a loop, each column goes up by a step of its own; [n] if there are no such loops.
+    """
+    counts: list[int] = []
+    n = len(columns[0])
+    while n > 1:
+        steps, m = [q[1] - q[0] for q in columns], n
+        for q, d in zip(columns, steps, strict=True):
+            m = next((j for j in range(2, m) if q[j] - q[j - 1] != d), m)
+        for q, d in zip(columns, steps, strict=True):
+            if n % m or q != [b + j * d for b in q[::m] for j in range(m)]:
+                return [n * math.prod(counts)]
+        counts.append(m)
+        columns, n = [q[::m] for q in columns], n // m
+    return counts
+
+
+def index(base: int, strides: Iterable[tuple[int, str]]) -> str:
+    """base + stride * name + ..., as Python, C and JavaScript write it."""
+    signs = [(" - " if d < 0 else " + ", abs(d), name) for d, name in strides if d]
+    text = "".join([sign + f"{d} * " * (d > 1) + name for sign, d, name in signs])
+    return text[3:] if text[:3] == " + " and not base else f"{base}{text}"
+
+
+C = ("for (int {0} = 0; {0} < {1}; {0}++)", ";", "double ", "static void {}({})")
+LANGUAGES = {  # a loop, the end of a line, before a new name, a function, a table
+    "Python": ("for {} in range({})", "", "", "def {}({})", "t{} = ({},)"),
+    "JavaScript": (
+        C[0].replace("int", "let"),
+        ";",
+        "let ",
+        "function {}({})",
+        "let t{} = [{}];",
+    ),
+    "C": (*C, "static const int t{}[] = {{{}}};"),
+    "C in lanes": (*C[:2], "V ", C[3], "static const int t{}[] = {{{}}};"),
+}
+
+
+def nested(heads: list[str], body: list[str], braces: bool = True) -> list[str]:
+    """body within loops or functions, the outermost first."""
+    for head in reversed(heads):
+        body = [
+            f"{head} {{".strip() if braces else f"{head}:",
+            *["    " + x for x in body],
+            *["}"] * braces,
+        ]
+    return body
+
+
+def around(counters: list[tuple[str, int]], body: list[str], language: str = "C") -> list[str]:
+    """body within a loop for each of counters, which are names and sizes, innermost first."""
+    heads = [LANGUAGES[language][0].format(*c) for c in reversed(counters)]
+    return nested(heads, body, language != "Python")
+
+
+def tables(program: Program, language: str) -> list[str]:
+    table = LANGUAGES[language][4]
+    return [table.format(q, ", ".join(map(str, x))) for q, x in enumerate(program.tables)]
+
+
+def script(program: Program, language: str) -> list[str]:
+    """The statements of program in language, for one row of plain numbers."""
+    _, end, new, _, _ = LANGUAGES[language]
+    lines = tables(program, language)
+    for _, into, outer, target, runs in program.statements:
+        (inner, term), *others = runs
+        body = [f"{target} {'+' * (into == 'g')}= {term}{end}"]
+        if inner or others:
+            start = target if into == "g" else "-0.0" if inner else term
+            body = [f"{new}s = {f'all({start})' if new == 'V ' else start}{end}"]
+            for counters, term in runs[into != "g" and not inner :]:
+                body += around(counters, [f"s += {term}{end}"], language)
+            body += [f"{target} = s{end}"]
+            body = nested([""], body) if end and not outer else body
+        lines += around(outer, body, language)
+    return lines
+
+
+def function(name: str, arguments: str, body: list[str], language: str) -> str:
+    head = LANGUAGES[language][3].format(name, arguments)
+    return "\n".join([*nested([head], body or ["return"], language != "Python"), ""])
 
 
 HEAD = r"""
 #include <math.h>
-#define LANES for (int j = 0; j < 8; j++)
-#define let const __auto_type
+#include <sched.h>
+#include <string.h>
 #define inf INFINITY
 #define nan NAN
+#if __AVX512F__
+enum { L = 8, TALL = 6, WIDE = 4 };  // doubles in a vector; sums that fit the registers
+#elif __AVX__
+enum { L = 4, TALL = 4, WIDE = 3 };
+#else
+enum { L = 2, TALL = 4, WIDE = 3 };
+#endif
+enum { STRIDE = (TILE + 3) * (8 / L) };
+typedef double V __attribute__((vector_size(8 * L)));
+typedef double U __attribute__((vector_size(8 * L), aligned(8)));
+typedef double D __attribute__((vector_size(16)));
+typedef long long M __attribute__((vector_size(8 * L)));
+#define LEAST(a, b) ((a) < (b) ? (a) : (b))
+#define all(a) ((a) - (V){0})
+#define own(f, ...) f(__VA_ARGS__)
+#define where(c, a, b) (V)(((M)(c) & (M)all(a)) | (~(M)(c) & (M)all(b)))
 #define divide(a, b) ((a) / (b))
-#define where(c, a, b) (V)(((M)(c) & (M)(a)) | (~(M)(c) & (M)(b)))
-typedef double V __attribute__((vector_size(64)));
-typedef long long M __attribute__((vector_size(64)));
-static V x[INPUTS + 1], g[P + 1];
-static inline V all(double a) { return a - (V){0}; }
-static inline V raised(V a, V b) { LANES a[j] = pow(a[j], b[j]); return a; }
-#define call(f, a) ({ V y = (a); LANES y[j] = f(y[j]); y; })
+#define lanewise(f, a) ({ V w = a; for (int j = 0; j < L; j++) w[j] = f(w[j]); w; })
+static inline V two(V n) { return (V)(((M)(n + 0x1.8p52) + 1023) << 52); }
+static inline V exponent(V x) {
+    return (V)(((M)x >> 52) + 0x4330000000000000) - (0x1p52 + 1023);
+}
+"""
+
+ROWS = r"""
+#define ARGS int R, const double *p, V (*x)[STRIDE], V (*restrict v)[STRIDE], \
+             double *restrict g, const M *mask
+#define FOR(i, n) _Pragma("GCC unroll 16") for (int i = i##0; i < i##0 + n; i++)
+#define EACH FOR(i, I) FOR(j, J) FOR(r, H)
+#define PLACE (i - i0) * J + j - j0
+#define S s[i - i0][j - j0][r - r0]
+#define BLOCKS(i, n, m) \
+    for (int i##1 = 0, i##0; i##0 = LEAST(i##1, n - m), i##1 < n; i##1 += m)
+#define ROWS for (int r0 = 0; r0 < R; r0 += H)
+#define SUM_ROWS(...) \
+    double t[I * J][8] __attribute__((aligned(64))); \
+    int r0 = 0; \
+    for (int h = 0; h < 8 / L; h++) { \
+        V s[I][J][H] = {0}; \
+        for (r0 = h; r0 < R; r0 += 8 / L) { \
+            __VA_ARGS__ \
+            if (r0 == h) EACH S = (V)((M)S & mask[h]); \
+        } \
+        EACH *(V *)(t[PLACE] + h * L) = S; \
+    }
+static inline double across(const double *t) {
+    const D *d = (const D *)t, a = (d[0] + d[2]) + (d[1] + d[3]);
+    return a[0] + a[1];
+}
 """
 
 
-LOOPS = r"""
-void run(long rows, long steps, const double *rates, const double *data,
-         double *p, double *total, double *losses) {
-    for (long k = 0; k < steps; k++) {
-        for (int i = 0; i <= P; i++) g[i] = all(0);
-        for (long n = -(-rows & 7); n < rows; n += 8) {
-            for (int i = 0; i < INPUTS; i++)
-                LANES x[i][j] = data[(n + j < 0 ? 0 : n + j) * INPUTS + i];
-            each(p);
-            for (int i = 0; n < 0 && i <= P; i++) LANES g[i][j] = n + j < 0 ? 0 : g[i][j];
+def in_rows(name: str, program: Program) -> str:
+    """program in C, a function for each loop, over rows that fill the lanes of vectors."""
+    parts: list[tuple[list[str], list[str]]] = []  # a note, and the body of a function
+    rows: list[str] = []  # of the function that is begun, for statements without a loop
+    for made, into, outer, target, runs in program.statements:
+        (inner, term), *others = runs
+        (_, n), (_, m) = [*outer, ("", 1), ("", 1)][:2]
+        if into == "v" and not (outer or inner or others):
+            if not 0 < len(rows) < 80:
+                parts.append((note(made), rows := ["for (int r = 0; r < R; r++) {", "}"]))
+            rows.insert(-1, f"    {lanes(target)} = all({lanes(term)});")
+            continue
+        rows = []
+        adds = [*chain(*[around(k, [f"EACH S += {lanes(text)};"]) for k, text in runs])]
+        if into == "g":
+            jam = f"I = LEAST(TALL, {n}), J = LEAST(WIDE, {m}), H = 1"
+            body = ["SUM_ROWS(", *adds, f") EACH {target} = across(t[PLACE]);"]
+        else:
+            jam = f"I = {min(8, n) if inner or others else 1}, J = 1, H = {1 if n > 3 else 4}"
+            start = f"EACH S = all({'-0.0' if inner else lanes(term)});"
+            store = f"EACH {lanes(target)} = S;"
+            body = nested(["ROWS"], ["V s[I][J][H];", start, *adds[not inner :], store])
+        body = around(outer[2:], nested([f"BLOCKS(j, {m}, J)", f"BLOCKS(i, {n}, I)"], body))
+        parts.append((note(made), [f"enum {{ {jam} }};", *body]))
+    lines, calls = tables(program, "C"), []
+    for q, (comment, body) in enumerate(parts):
+        lines += [*comment, *nested([f"static void {name}{q}(ARGS)"], body)]
+        calls.append(f"{name}{q}(R, p, x, v, g, mask);")
+    return "\n".join([*lines, *nested([f"static void {name}(ARGS)"], calls), ""])
+
+
+def note(made: tuple) -> list[str]:
+    """A comment: by which rule a statement came about, and for which line of the loss."""
+    if len(made) < 3 or not made[0]:
+        return []
+    code, line, rule = made
+    return [f"// {rule}: line {line - code.co_firstlineno + 1} of {code.co_name}"]
+
+
+def lanes(text: str) -> str:
+    """text for a vector of rows: row r of a slot, one parameter for all lanes."""
+    text = re.sub(r"\b[vx]\[((?:[^][]|\[[^]]*\])*)\]", r"\g<0>[r]", text)
+    return re.sub(r"\bp\[((?:[^][]|\[[^]]*\])*)\]", r"all(\g<0>)", text)
+
+
+# exp, log, tanh and powers, from + - * /, two() and exponent() alone: the same bits everywhere
+def two(n):
+    """2 to the power of n, a whole number from -1022 to 1023."""
+    return n.two() if isinstance(n, Symbol) else math.ldexp(1.0, int(n)) if n == n else n
+
+
+def exponent(x):
+    """The power of two in x, which is positive, finite and not subnormal: 3 for 8 <= x < 16."""
+    if isinstance(x, Symbol):
+        return x.exponent()
+    return math.frexp(x)[1] - 1.0 if 0 < x < math.inf else 0.0
+
+
+def nearest(x):
+    """The whole number that is nearest to x: from 2**52 on, doubles have no fractions."""
+    return (x + 1.5 * 2.0**52) - 1.5 * 2.0**52
+
+
+def polynomial(x, coefficients):
+    """coefficients[0] + coefficients[1] x + ...: pairs of them, which make one in x * x."""
+    if len(coefficients) == 1:
+        return coefficients[0]
+    pairs = [a + x * b for a, b in zip(coefficients[::2], coefficients[1::2], strict=False)]
+    return polynomial(x * x, pairs + [*coefficients[2 * len(pairs) :]])
+
+
+LN2, LN2_LOW = float.fromhex("0x1.62e42fefa0000p-1"), float.fromhex("0x1.cf79abc9e3b39p-40")
+FACTORIALS = [1.0 / math.factorial(n) for n in range(2, 14)]
+
+
+def reduced(x, low=0.0):
+    """n and e**r - 1, where x + low = n log(2) + r, and r is at most 0.35."""
+    n = nearest(x * 1.4426950408889634)
+    r = (x - n * LN2) - n * LN2_LOW + low
+    return n, r + r * r * polynomial(r, FACTORIALS)
+
+
+def own_exp(x, low=0.0):
+    """e to the power of x + low, where low is small."""
+    n, e = reduced(where(x > 710.0, 710.0, where(x < -746.0, -746.0, x)), low)
+    half = nearest(n * 0.5)
+    return where(x > 709.782712893384, math.inf, (1.0 + e) * two(half) * two(n - half))
+
+
+def own_tanh(x):
+    """(e - 1) / (e + 1) for e = exp(2 |x|), with the sign of x."""
+    a = where(x < 0.0, -1.0 * x, x)
+    n, e = reduced(where(a > 20.0, 40.0, 2.0 * a))
+    e = two(n) * e + (two(n) - 1.0)
+    t = divide(e, e + 2.0)
+    return where(a < 1e-9, x, where(x < 0.0, -1.0 * t, t))
+
+
+def product(a, b):
+    """a * b, and what rounding took from it (T. J. Dekker, 1971)."""
+    p = a * b
+    c, d = 134217729.0 * a, 134217729.0 * b
+    a1, b1 = c - (c - a), d - (d - b)
+    a2, b2 = a - a1, b - b1
+    return p, ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2
+
+
+def precise_log(x):
+    """log(x) as the sum of two numbers, for positive and finite x, to 2**-64.
+
+    x = 2**k m, and log(m) = 2 artanh(s), where s = (m - 1) / (m + 1): s + s**3 / 3 + ...
+    """
+    tiny = x < 2.2250738585072014e-308
+    x = where(tiny, x * 2.0**54, x)
+    k = exponent(x)
+    half = nearest(k * 0.5)
+    m = x * two(-1.0 * half) * two(half - k)
+    large = m > 1.4142135623730951
+    m = where(large, 0.5 * m, m)
+    k = where(tiny, k - 54.0, k) + where(large, 1.0, 0.0)
+    f, d = m - 1.0, m + 1.0
+    s = f / d
+    p, q = product(s, d)
+    s_low = ((f - p) - q - s * (m - (d - 1.0))) / d
+    w, w_low = product(s, s)
+    third = w / 3.0
+    p, q = product(third, 3.0)
+    r = w * w * polynomial(w, [1.0 / n for n in range(5, 28, 2)])
+    c = third + r
+    c_low = (third - c) + r + ((w - p) - q + w_low + 2.0 * s * s_low) / 3.0
+    p, q = product(s, c)
+    t = s + p
+    t_low = (s - t) + p + (s_low + q + s * c_low + s_low * c)
+    y = k * LN2 + 2.0 * t
+    return y, (k * LN2 - y) + 2.0 * t + 2.0 * t_low + k * LN2_LOW
+
+
+def own_log(x):
+    high, low = precise_log(x)
+    y = where(x <= 0.0, where(x < 0.0, math.nan, -math.inf), high + low)
+    return where(x < math.inf, y, x)
+
+
+def own_raised(x, y):
+    """x to the power of y, which is exp(y log(x)), and at the edges what C's pow is."""
+    a, b = where(x < 0.0, -1.0 * x, x), where(y < 0.0, -1.0 * y, y)
+    grows = where(a > 1.0, y, -1.0 * y)  # how it ends where a is 0 or inf
+    limit = where(grows > 0.0, math.inf, where(grows <= 0.0, 0.0, grows))
+    high, low = precise_log(a)
+    y = where(b > 2.0**64, where(y < 0.0, -(2.0**64), 2.0**64), y)  # no less extreme
+    p, q = product(y, high)
+    r = own_exp(p, where((p > -746.0) & (p < 710.0), q + y * low, 0.0))
+    r = where(a <= 0.0, limit, where(a >= math.inf, limit, r))
+    r = where(equal(x, 1.0), 1.0, where(b <= 0.0, 1.0, r))
+    signed = where(equal(fraction(0.5 * b), 0.0), r, -1.0 * r)
+    signed = where(
+        equal(fraction(b), 0.0), signed, where((x < 0.0) & (x > -math.inf), math.nan, r)
+    )
+    return where(x < 0.0, signed, where(divide(1.0, x) < 0.0, signed, r))
+
+
+def fraction(x):
+    """What x, which is positive, has after the point."""
+    return where(x < 2.0**52, x - ((x + 2.0**52) - 2.0**52), 0.0)
+
+
+OWN: dict[str, tuple[Callable, int]] = {
+    "exp": (own_exp, 1),
+    "tanh": (own_tanh, 1),
+    "log": (own_log, 1),
+    "raised": (own_raised, 2),
+}
+
+
+import shlex
+from array import array
+from functools import partial
+from shutil import which
+from tempfile import TemporaryDirectory
+
+SCALARS = r"""
+#undef all
+#undef own
+#undef where
+#define all(a) (a)
+#define own(f, ...) f(__VA_ARGS__)[0]
+#define where(c, a, b) ((c) ? (double)(a) : (double)(b))
+"""
+
+RUN = r"""
+typedef void update(long, long, double, double *, const double *, double *);
+static void meet(long long *sync, long goal) {  // wait until goal calls of it have come here
+    if (__atomic_add_fetch(sync + 1, 1, __ATOMIC_ACQ_REL) < goal)
+        for (int k = 0; __atomic_load_n(sync + 1, __ATOMIC_ACQUIRE) < goal; k++)
+            if (*(volatile long long *)sync) return;
+            else if (k > 2000) sched_yield();
+}
+void run(update *rule, long me, long long *size, long long *sync,
+         const double *rates, const double *data, double *p, double *state,
+         double *total, double *losses, double *work) {
+    long team = size[0], rows = size[1], batch = size[2], tile = size[3], steps = size[4];
+    long pad = -batch & 7, units = (batch + pad) / 8, tiles = (units + tile - 1) / tile;
+    long blocks = LEAST(tiles, 8), kept = batch < rows ? team : tiles;
+    V (*X)[STRIDE] = (V (*)[STRIDE])(((long)work + 63) & ~63L);  // inputs, slots, sums
+    V (*v)[STRIDE] = X + INPUTS * kept + SLOTS * me;
+    double *G = (double *)(X + INPUTS * kept + SLOTS * team);
+    double *g = G + PLACES * (blocks + 1 + me);
+    volatile long long *stop = sync;
+    M mask[2][8 / L];
+    for (int j = 0; j < 16; j++) ((long long *)mask)[j] = -(j < 8 || j - 8 >= pad);
+    memset(g, 0, sizeof(double) * PLACES);
+    for (long b = me; b < blocks; b += team) memset(G + PLACES * b, 0, sizeof(double) * PLACES);
+    for (long k = 0; k < steps && !*stop; k++) {
+        for (long b = me; b < blocks; b += team)
+            for (long t = b; t < tiles && !*stop; t += blocks) {
+                V (*x)[STRIDE] = X + INPUTS * (batch < rows ? me : t);
+                for (int i = 0; i < INPUTS && (k == 0 || batch < rows); i++)
+                    for (long q = 0; q < STRIDE * L; q++) {
+                        long n = t * tile * 8 + q - pad;
+                        n = n < 0 || n >= batch ? 0 : n;
+                        ((double *)x[i])[q] = data[(k * batch + n) % rows * INPUTS + i];
+                    }
+                long R = LEAST(units - t * tile, tile);
+                double *sum = G + PLACES * b;
+                each(R * (8 / L), p, x, v, t == b ? sum : g, mask[t == 0]);
+                for (long i = 0; t != b && i < PLACES; i++) sum[i] += g[i];
+            }
+        if (me == 0) {
+            memset(G + PLACES * blocks, 0, sizeof(double) * PLACES);
+            once(p, (double[]){batch}, (double *)v, G + PLACES * blocks);
         }
-        x[0] = all(rows / 8.0);
-        once(p);
-        for (int i = 0; i <= P; i++) {
-            const double *t = (double *)(g + i);
-            total[i] = (t[0] + t[4] + (t[1] + t[5]) + (t[2] + t[6] + (t[3] + t[7]))) / rows;
+        meet(sync, (2 * k + 1) * team);
+        long lo = PLACES / 8 * me / team * 8, hi = PLACES / 8 * (me + 1) / team * 8;
+        for (long i = lo; i < hi; i++) {
+            double sum = G[i];
+            for (long b = 1; b <= blocks; b++) sum += G[PLACES * b + i];
+            total[i] = sum / batch;
         }
-        for (int i = 0; i < P; i++) p[i] -= rates[k] * total[i];
-        losses[k] = total[P];
+        if (me == team - 1) losses[k] = total[P];
+        if (rule && !*stop) rule(lo, hi, rates[k], p, total, state);
+        meet(sync, (2 * k + 2) * team);
     }
 }
 """
 
 
-import os
-import shlex
-from shutil import which
-from tempfile import TemporaryDirectory
+def straight(f: Callable, ninputs: int, noutputs: int = 1) -> Program:
+    """f, which takes numbers and returns noutputs of them, as a program: y[] from x[]."""
+    with RECORDING:
+        TAPE.clear()
+        try:
+            y = f(*[Symbol("x", slot=i) for i in range(ninputs)])
+            y = y if isinstance(y, tuple) else (y,)
+            if len(y) != noutputs:
+                raise TypeError(f"it must return {noutputs} numbers, not {y!r:.60}")
+            y = [x if isinstance(x, Symbol) else number(x) for x in y]
+            return Program([*TAPE], y, "y", single=True)
+        except Exception as error:
+            name = getattr(f, "__name__", "the rule")
+            raise TypeError(f"jit: {name} can't be compiled: {explain(error)}") from error
 
 
-def build(source: str) -> Callable[..., None]:
-    """run() of a C program. Raises OSError if there is no compiler, or if it fails.
+LIBRARY = [f for f in FUNCTIONS if f not in OWN]
 
-    The compiler is $CC, or else the first of cc, gcc and clang that is installed.
+
+def mathematics(text: str) -> str:
+    """The functions that text calls, in C: our own, and lane by lane those of C's library."""
+    lines = []
+    for name in FUNCTIONS + ["raised"]:
+        if name in OWN and re.search(rf"\b{name}\(", text):
+            f, n = OWN[name]
+            program, abc = straight(f, n), ("a", "b")[:n]
+            body = [f"V x[] = {{{', '.join(abc)}}}, v[{program.slots + 1}], y[1];"]
+            body += [*script(program, "C in lanes"), "return y[0];"]
+            head = f"static __attribute__((noinline)) V own_{name}(V {', V '.join(abc)})"
+            vectors = ", ".join([f"({a}) - (V){{0}}" for a in abc])
+            lines += nested([head], body)
+            lines += [f"#define {name}({', '.join(abc)}) own(own_{name}, {vectors})"]
+        elif re.search(rf"\b{name}\(", text):
+            lines += [f"#define {name}(a) own(lanewise, {name}, (a) - (V){{0}})"]
+    return "\n".join([*lines, ""])
+
+
+def step_in_c(program: Program, states: int) -> str:
+    """step(), which changes parameters lo to hi and their state, a vector of them at a time."""
+    places = ["*(U *)(p + i)", "*(U *)(g + i)", "all(rate)"]
+    places += [f"*(U *)(state + {q} * PLACES + i)" for q in range(states)]
+    body = [f"V x[] = {{{', '.join(places)}}}, v[{program.slots + 1}], y[{1 + states}];"]
+    body += script(program, "C in lanes")
+    body += [f"{place} = y[{q}];" for q, place in enumerate([places[0], *places[3:]])]
+    head = "void step(long lo, long hi, double rate, double *p, const double *g, double *state)"
+    return "\n".join([*nested([head, "for (long i = lo; i < hi; i += L)"], body), ""])
+
+
+def build(source: str, name: str) -> int:
+    """The address of name() in a C program, compiled.
+
+    The compiler is $CC, or else the first of cc, gcc and clang that is installed. Raises
+    OSError if there is none, or if it fails.
     """
     import ctypes
     import subprocess
 
     compiler = os.environ.get("CC") or next(filter(which, ("cc", "gcc", "clang")), "cc")
-    flags = "-O2 -ffp-contract=off -w -shared -fPIC -x c - -lm -o".split()
+    flags = "-O3 -ffp-contract=off -fno-math-errno -w -shared -fPIC -x c - -lm -o".split()
     with TemporaryDirectory(prefix="jit-", ignore_cleanup_errors=True) as folder:
-        for machine in ("-march=native", "-mcpu=native", "-O2"):
+        for machine in ("-march=native", "-mcpu=native", "-O3"):
             command = [*shlex.split(compiler), machine, *flags, f"{folder}/program.so"]
             done = subprocess.run(command, input=source.encode(), capture_output=True)
             if done.returncode == 0:
-                run = ctypes.PyDLL(command[-1]).run
-                run.argtypes = [ctypes.c_long] * 2 + [ctypes.c_void_p] * 5
-                return lambda *args: run(*args[:2], *[x.buffer_info()[0] for x in args[2:]])
+                found = getattr(ctypes.CDLL(command[-1]), name)
+                return ctypes.cast(found, ctypes.c_void_p).value or 0
     raise OSError(f"{command[0]} failed:\n{done.stderr.decode(errors='replace'):.400}")
 
 
-from array import array
+def run_in_c(run: int, rule: int | None, me: int, *arrays: Any) -> None:
+    """Call run(), which is at an address, for thread me."""
+    import ctypes
+
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_long, *[ctypes.c_void_p] * 9)
+    kind(run)(rule, me, *[a.buffer_info()[0] for a in arrays])
 
 
-def interpret(source: str) -> Callable[..., None]:
-    """run(), as C has it, for a program in Python."""
-    exec(source, space := globals() | vars(math))
+def interpret(source: str) -> dict[str, Any]:
+    """What a program in Python defines; it calls the same functions as the one in C."""
+    space = HERE | {name: f for name, (f, _) in OWN.items()}
+    space |= {f: partial(call, getattr(math, f)) for f in LIBRARY}
+    exec(source, space)
+    return space
 
-    def run(rows, steps, rates, data, p, total, losses):
+
+def run_in_python(each: Callable, once: Callable, slots: int, ninputs: int) -> Callable:
+    """run(), as C has it, bit for bit: eight lanes, tiles of rows, and blocks of tiles."""
+
+    def plus(*columns):
+        return [sum(numbers, -0.0) for numbers in zip(*columns, strict=True)]
+
+    def run(step, me, size, sync, rates, data, p, state, total, losses, work):
+        _, rows, batch, tile, steps, last = size
+        n, pad, v = len(total), -batch % 8, [0.0] * slots
+        tiles = -(-(batch + pad) // (8 * tile))
         for k in range(steps):
-            w, g = [*p], [0.0] * len(total)
-            for n in range(rows):
-                space["each"](memoryview(data)[len(data) // rows * n :], w, g)
-            space["once"]([rows], w, g)
-            total[:] = array("d", [x / rows for x in g])
-            p[:] = array("d", [x - rates[k] * d for x, d in zip(p, total, strict=False)])
-            losses[k] = total[-1]
+            blocks = [[0.0] * n for _ in range(min(tiles, 8) + 1)]
+            for t in range(tiles):
+                x = [[0.0] * n for _ in range(8)]
+                start, stop = (8 * tile * q - pad for q in (t, t + 1))
+                for m in range(max(start, 0), min(stop, batch)):
+                    at = (k * batch + m) % rows * ninputs
+                    each(p, data[at : at + ninputs], v, x[(m + pad) % 8])
+                pairs = [plus(x[i], x[i + 4]) for i in range(4)]
+                lanes = plus(plus(pairs[0], pairs[2]), plus(pairs[1], pairs[3]))
+                b = t % (len(blocks) - 1)
+                blocks[b] = plus(blocks[b], lanes)
+            once(p, [float(batch)], v, blocks[-1])
+            total[:] = array("d", [s / batch for s in plus(*blocks)])
+            losses[k] = total[last]
+            for i in range(n if step else 0):
+                numbers, y = [p[i], total[i], rates[k], *state[i::n]], [0.0] * (n + len(state))
+                step(numbers, y)
+                p[i], state[i::n] = y[0], array("d", y[1 : 1 + len(state) // n])
 
     return run
 
 
+import gc
 import warnings
-from collections.abc import Iterable
-from itertools import chain
+from inspect import signature
+from threading import Thread
+
+
+def descend(p, g, rate):
+    """Gradient descent: the new p, from its gradient and the step size."""
+    return p - rate * g
 
 
 class jit:
     """The mean of loss over any number of examples, plus penalty, compiled with its gradient.
 
     loss: takes ninputs Values, the numbers of one example, and returns a Value. It is run once,
-    and must do the same to all. parameters: the leaves that training changes; other leaves are
-    constants, with the data they have now. penalty: None, or a function that takes nothing and
-    returns a Value made from parameters alone. Raises TypeError or ValueError for what can't be
-    compiled. source: the program. compiled: False if Python runs it, for want of a C compiler.
+    and must do the same to all. parameters: the leaves that training changes, in lists of any
+    depth or arrays; other leaves are constants, with the data they have now. penalty: None, or
+    a function that takes nothing and returns a Value made from parameters alone. Raises
+    TypeError for what can't be compiled. source: the program. compiled: False if Python runs
+    it, for want of a C compiler. state: what the last update rule remembers, by name, a list of
+    a number for each parameter.
     """
 
-    def __init__(self, loss: Callable, ninputs: int, parameters: Iterable, penalty=None):
-        self.ninputs, self.parameters = ninputs, [*dict.fromkeys(parameters)]
+    def __init__(self, loss: Callable, ninputs: int, parameters: Any, penalty=None):
+        self.ninputs, self.parameters = ninputs, [*dict.fromkeys(flat(parameters))]
         if wrong := [p for p in self.parameters if not isinstance(p, Value) or p._prev]:
             raise TypeError(f"jit: a parameter is a Value without inputs, not {wrong[0]!r:.60}")
-        each = record(loss, ninputs, self.parameters, "the loss")
-        once = record(lambda n: (penalty or float)() * n, 1, self.parameters, "the penalty")
-        texts = [function("once", once, c) + function("each", each, c) for c in (False, True)]
-        if (size := texts[0].count("\n")) > LARGEST:
-            limit = f"a program of {size} lines, where {LARGEST} compile in reasonable time"
-            raise ValueError(f"jit: {limit}; take a smaller network, or PyTorch")
-        sizes = f"#define P {len(self.parameters)}\n#define INPUTS {ninputs}"
-        self.source, self.compiled = f"{sizes}{HEAD}{texts[1]}{LOOPS}", True
+        self.state: dict[str, list[float]] = {}
+        n = len(self.parameters)
+        self._places = (n + 8) // 8 * 8  # parameters, the loss, and up to a full vector
+        collecting = gc.isenabled()
+        gc.disable()  # a tape has no cycles to look for
         try:
-            self._run = build(self.source)
+            with RECORDING:
+                tape = record(loss, ninputs, self.parameters, "the loss")
+                each = Program(*tape, "g", self._places)
+                f = lambda n: (penalty or float)() * n  # noqa: E731
+                tape = record(f, 1, self.parameters, "the penalty")
+                once = Program(*tape, "g", self._places + len(each.numbers))
+        finally:
+            if collecting:
+                gc.enable()
+        if (loops := len(each.statements + once.statements)) > LARGEST:
+            limit = f"a program of {loops} loops, where {LARGEST} compile in reasonable time"
+            raise ValueError(f"jit: {limit}; take a smaller network, or PyTorch")
+        self._programs, self._rules = (each, once), dict[str, Any]()
+        self._spare: list[array] = []
+        self._tile = max(2, min(14, 10_000_000 // (64 * (each.slots + ninputs)) // 2 * 2))
+        self._slots = max(each.slots, once.slots // (8 * (self._tile + 3)) + 1)
+        self._sizes = f"enum {{ P = {n}, PLACES = {self._places}, INPUTS = {ninputs}, "
+        self._sizes += f"SLOTS = {self._slots}, TILE = {self._tile} }};\n"
+        once_in_c = function("once", _ONCE, script(once, "C"), "C")
+        text = ROWS + in_rows("each", each) + SCALARS + once_in_c + RUN
+        self.source, self.compiled = self._sizes + HEAD + mathematics(text) + text, True
+        try:
+            run = build(self.source, "run")
+            self._run = lambda *args: run_in_c(run, *args)
         except (OSError, ValueError) as error:
             hint = "install gcc or clang (apt-get install gcc; on macOS xcode-select --install)"
             message = f"jit: {error}\nPython runs the program, slowly; {hint} or set CC"
             warnings.warn(message, RuntimeWarning, stacklevel=2)
-            self.source, self.compiled, self._run = texts[0], False, interpret(texts[0])
+            self.source, self.compiled = self.script("Python"), False
+            space = interpret(self.source)
+            slots = max(each.slots, once.slots)
+            self._run = run_in_python(space["each"], space["once"], slots, ninputs)
 
-    def _steps(self, rows: Any, rates: list[float]) -> list[array]:
-        """The parameters after steps with rates, the last gradient, and all losses."""
+    def script(self, language: str) -> str:
+        """The program for one row of numbers, each and once, as Python or JavaScript."""
+        each, once = [script(program, language) for program in self._programs]
+        text = function("each", "p, x, v, g", each, language)
+        return text + "\n" + function("once", "p, x, v, g", once, language)
+
+    def _rule(self, update: Callable) -> Any:
+        """update, compiled. State of other names than the last rule's starts anew."""
+        starts = {x.name: x.default for x in [*signature(update).parameters.values()][3:]}
+        for name, x in starts.items():
+            if not isinstance(x, Real):
+                raise TypeError(f"jit: the update rule must give {name} a value to start at")
+        program = straight(update, 3 + len(starts), 1 + len(starts))
+        text = step_in_c(program, len(starts))
+        if text not in self._rules:
+            if self.compiled:
+                self._rules[text] = build(self._sizes + HEAD + mathematics(text) + text, "step")
+            else:
+                body = [f"v = [0.0] * {program.slots}", *script(program, "Python")]
+                step = function("step", "x, y", body, "Python")
+                self._rules[text] = interpret(step)["step"]
+        if [*self.state] != [*starts]:
+            self.state = {name: [float(x)] * len(self.parameters) for name, x in starts.items()}
+        return self._rules[text]
+
+    def _steps(self, rows: Any, rates: list[float], update=None, batch=None) -> tuple:
+        """Parameters and state after steps with rates, the last gradient, and all losses."""
         rows = rows.tolist() if hasattr(rows, "tolist") else [*rows]
         for i, row in enumerate(rows):
-            if not hasattr(row, "__len__") or len(row) != self.ninputs:
+            numbers = hasattr(row, "__len__") and hasattr(row, "__getitem__")
+            if not numbers or isinstance(row, (str, bytes, dict)) or len(row) != self.ninputs:
                 raise ValueError(f"jit: row {i} is not {self.ninputs} numbers: {row!r:.60}")
         if not rows:
             raise ValueError("jit: there are no rows")
-        p = [p.data for p in self.parameters]
-        arrays = [array("d", x) for x in (rates, chain(*rows), p, [*p, 0.0], rates)]
-        self._run(len(rows), len(rates), *arrays)
-        return arrays[2:]
+        batch = len(rows) if batch is None else batch
+        if not isinstance(batch, int) or not 0 < batch <= len(rows):
+            raise ValueError(f"jit: a batch is 1 to {len(rows)} of the rows, not {batch!r:.60}")
+        rule, n, tile = self._rule(update) if update else None, len(self.parameters), self._tile
+        if n >= 2000 and 64 <= batch <= tile * 8:
+            tile = -(-batch // 32) * 2  # two tiles, for two threads
+        tiles, cores, (each, once) = -(-batch // (8 * tile)), 1, self._programs
+        if hasattr(os, "sched_getaffinity") and self.compiled and each.work * batch > 2e6:
+            cores = len(os.sched_getaffinity(0))
+        team = min(cores, tiles, 8)
+        pad = [0.0] * (self._places - n)
+        p = array("d", [p.data for p in self.parameters] + pad + each.numbers + once.numbers)
+        state = array("d", chain(*[[*x, *pad] for x in self.state.values()]))
+        total, losses = array("d", [0.0] * self._places), array("d", rates)
+        size = array("q", [team, len(rows), batch, tile, len(rates), n])
+        need = (tiles + team) * (self.ninputs + self._slots) * (self._tile + 3) * 8
+        need += self._places * (9 + team) + 64
+        work = self._spare.pop() if self._spare else array("d")
+        if self.compiled and len(work) < need:
+            work = array("d", bytes(8 * need))
+        sync, data = array("q", [0, 0]), array("d", chain(*rows))
+        arrays = size, sync, array("d", rates), data, p, state, total, losses, work
+        if not self.compiled or team == 1 and each.work * batch * len(rates) < 1e9:
+            self._run(rule, 0, *arrays)
+        else:
+            threads = [Thread(target=self._run, args=(rule, me, *arrays)) for me in range(team)]
+            try:
+                for t in threads:
+                    t.start()
+                for t in threads:
+                    t.join()
+            finally:  # after Ctrl-C, all stop
+                sync[0] = 1
+                for t in threads:
+                    if t.ident:
+                        t.join()
+        self._spare = [work]
+        at = self._places
+        return p[:n], [state[i : i + n] for i in range(0, len(state), at)], total, losses
+
+    def loss(self, rows: Any) -> float:
+        """The mean loss over rows, plus the penalty. It changes nothing."""
+        return self._steps(rows, [0.0])[3][0]
 
     def backward(self, rows: Any) -> float:
         """The mean loss over rows, plus the penalty. Its gradient is added to p.grad.
@@ -920,24 +1667,40 @@ class jit:
         rows: ninputs numbers for each example, in lists or a NumPy array. Raises ValueError if
         there are none or their lengths are wrong, TypeError for what is not a number.
         """
-        _, total, losses = self._steps(rows, [0.0])
+        *_, total, losses = self._steps(rows, [0.0])
         for p, derivative in zip(self.parameters, total, strict=False):
             p.grad += derivative
         return losses[0]
 
-    def train(self, rows: Any, steps: Iterable[float]) -> list[float]:
-        """Gradient descent: for each of steps, a step size, p.data -= step * derivative.
+    def train(self, rows: Any, steps: Iterable[float], update=descend, batch=None) -> list:
+        """Train: a step for each of steps, a step size. Returns the loss before each step.
 
-        Returns the loss before each step. p.grad stays as it is. rows: as for backward(). A
-        KeyboardInterrupt waits until the program ends, and then no parameter has changed.
+        update: a function of a parameter, its gradient and the step size, and of numbers that
+        it remembers, by name, with the value at which each starts; it returns the new parameter
+        and the new numbers. It is recorded on Symbols, as loss is. batch: how many rows a step
+        takes, the next ones, round and round; None for all. rows: as for backward(). p.grad
+        stays as it is. Ctrl-C ends it within a second, and then no parameter has changed.
         """
-        data, _, losses = self._steps(rows, [number(step) for step in steps])
+        rates = [number(step) for step in steps]
+        data, state, _, losses = self._steps(rows, rates, update, batch)
         for p, x in zip(self.parameters, data, strict=True):
             p.data = x
+        for name, x in zip(self.state, state, strict=True):
+            self.state[name] = [*x]
         return [*losses]
 
 
-LARGEST = 80_000  # about a minute
+def flat(parameters: Any) -> Iterator[Any]:
+    """The parameters in lists of lists, or in arrays."""
+    for p in parameters:
+        if isinstance(p, Value) or not isinstance(p, Iterable):
+            yield p
+        else:
+            yield from flat(p)
+
+
+LARGEST = 5_000  # about a minute
+_ONCE = "const double *p, const double *x, double *v, double *restrict g"
 
 
 # Chapter 11: Beyond one machine

@@ -22,7 +22,8 @@ Each module imports only from those above it:
     pieces      a document in pieces, one for each node
     notebook    the document as a notebook, and as Markdown
     fold        from these back to the document
-    page        the document as one page to read
+    live        what of it can be played with, compiled to JavaScript
+    page        the document as one page, to read and to play with
     watch       all of this while writing, as files are saved
     __main__    the verbs
 """

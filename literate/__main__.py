@@ -35,7 +35,7 @@ VERBS = {
     "notebook": "write micrograd.ipynb, for Jupyter",
     "markdown": "write micrograd.md, for any editor",
     "fold": "bring the edits made in one of these two back",
-    "html": "write micrograd.html, one page to read",
+    "html": "write micrograd.html, one page to read and to play with",
     "exercise": "check your answer to an exercise",
     "watch": "as you save: fold or tangle, run from the first change on, show the page",
 }

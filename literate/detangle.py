@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .files import diff, need, row_of, write
-from .org import CONTROL, Block, DocumentError, Element, escape, parse
+from .org import Block, DocumentError, Element, check_characters, escape, parse
 from .tangle import (
     BETWEEN,
     bare,
@@ -101,16 +101,13 @@ def text_of(name: str, blocks: list[Block], document: Path) -> str:
     """What a tangled file holds. Raises DocumentError for what no block can hold."""
     data = need(document.parent / name)
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         message = "not UTF-8; save the file as UTF-8"
         raise DocumentError(1, message, place=f"{name}:{line}") from None
     python = any(block.runs for block in blocks)
-    if wrong := re.search(CONTROL, text if python else text.replace("\t", " ")):
-        line = text.count("\n", 0, wrong.start()) + 1
-        message = f"{wrong[0]!r} cannot stand in {document.name}; use blanks and plain newlines"
-        raise DocumentError(1, message, place=f"{name}:{line}")
+    check_characters(text, name, tabs=not python)
     if not text.endswith("\n"):
         line = text.count("\n") + 1
         message = "the last line does not end; add a newline"

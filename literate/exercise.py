@@ -4,6 +4,9 @@ An answer is a file, exercises/NUMBER.py. It runs after all blocks of the docume
 exercise's solution, and may use what they define. It is right if it prints what the solution
 prints in the document: words exactly; numbers to six digits, or as they are rounded there; in
 any layout, with or without brackets and commas. Nothing is written but a file to begin with.
+
+Where the solution itself prints nothing, the block after it that does is the exercise's check.
+It runs after the answer, too, and what it prints decides.
 """
 
 from __future__ import annotations
@@ -17,13 +20,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .files import write
-from .org import LINK, VERBATIM, Block, DocumentError, Element, chapter, present_results
+from .org import Block, DocumentError, Element, chapter, present_results, unmarked
 from .run import execute
 from .tangle import load
 
 FOLDER = "exercises"
 TITLE = re.compile(r"/(\d+)\. ([^/]+)/ \((★{1,3})\)\.?\s+")
-EMPHASIS = re.compile(r"(?<!\S)([/*])(\S|\S[^\n]*?\S)\1(?!\w)")
 TOKEN = re.compile(r"[^\W\d]\w*|[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?|[^\s\w()\[\]{},:;='\"]")
 
 # This runs in place of a solution. Through the link, what an answer writes is kept beside it.
@@ -36,13 +38,17 @@ exec(compile(__import__("pathlib").Path({name!r}).read_bytes(), {name!r}, "exec"
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: its text, in Org; its first solution, and what that one prints."""
+    """One exercise: its text, in Org; its first solution, and the block that prints the result.
+
+    That block is the solution itself, or a check that runs after it.
+    """
 
     number: str
     title: str
     stars: str
     text: str
     solution: Block
+    printing: Block
     result: str
 
     @property
@@ -58,18 +64,21 @@ def exercises(elements: list[Element]) -> dict[str, Exercise]:
         if element.kind != "text" or not (title := TITLE.match(element.text)):
             continue
         number = f"{chapter(elements, element.line).split('.')[0]}.{title[1]}"
-        text, folded = element.text[title.end() :], False
+        text, folded, solution = element.text[title.end() :], False, None
         for after in elements[i + 1 :]:
             folded = folded or after.text.startswith("#+HTML: <details>")
-            if folded and after.line in results and isinstance(after, Block):
+            if folded and isinstance(after, Block) and after.runs:
+                solution = solution or after
+            if solution and after.line in results and isinstance(after, Block):
                 # A result without the marks with which Org shows it.
                 marks = r"^(#\+.*| *,(?=\*|#\+)|: ?)"
                 result = re.sub(marks, "", results[after.line], flags=re.MULTILINE)
-                found[number] = Exercise(number, title[2], title[3], text, after, result)
+                about = number, title[2], title[3], text
+                found[number] = Exercise(*about, solution, after, result)
             if number in found or after.kind == "heading" or TITLE.match(after.text):
                 break
             text += "" if folded else after.text
-        if number not in found or found[number].solution.results != "output":
+        if number not in found or found[number].printing.results != "output":
             message = f"exercise {number} needs a folded solution that prints, and its result"
             raise DocumentError(element.line, f"{message}; write it, and run `make`")
     return found
@@ -81,10 +90,9 @@ def listing(known: dict[str, Exercise]) -> str:
 
 def template(exercise: Exercise, document: Path) -> str:
     """The file for an answer, with the exercise as a comment."""
-    plain = VERBATIM.sub(lambda code: f"`{code[0][1:-1]}`", EMPHASIS.sub(r"\2", exercise.text))
     paragraphs = [
         f"{exercise.number} {exercise.title} ({exercise.stars})",
-        *LINK.sub(lambda link: link[2] or link[1], plain).strip().split("\n\n"),
+        *unmarked(exercise.text, "`").strip().split("\n\n"),
         f"What {document.name} defines above this exercise is there to be used.",
     ]
     wrapped = [
@@ -95,11 +103,15 @@ def template(exercise: Exercise, document: Path) -> str:
 
 
 def with_answer(elements: list[Element], exercise: Exercise, folder: Path) -> list[Element]:
-    """The document with the reader's file in place of the exercise's solution and result."""
+    """The document with the reader's file in place of the exercise's solution.
+
+    The result of a solution that prints it goes, too: it is not the reader's.
+    """
     run = RUN.format(folder=FOLDER, target=str(folder), name=exercise.name)
     answer = replace(exercise.solution, text=run, args={"results": "silent"})
     i = elements.index(exercise.solution)
-    return [*elements[:i], answer, *elements[i + 3 :]]
+    after = i + 3 if exercise.printing is exercise.solution else i + 1
+    return [*elements[:i], answer, *elements[after:]]
 
 
 def same(token: str, wanted: str) -> bool:
@@ -161,19 +173,25 @@ def exercise_command(document: Path, number: str | None) -> int:
     if not tree.body:
         print(f"{exercise.name} is empty so far: put your answer there, then run this again")
         return 1
-    solution = exercise.solution
+    solution, printing = exercise.solution, exercise.printing
     try:
-        made = execute(with_answer(elements, exercise, folder), document, solution.line)
+        made = execute(with_answer(elements, exercise, folder), document, printing.line)
     except DocumentError as error:
-        if error.block != solution.line:
+        if error.block not in (solution.line, printing.line):
             raise
         # The traceback shows how the file was run, which is none of the reader's business.
         row = solution.line + 2  # the one in RUN
         ours = rf'  File "{re.escape(document.name)}", line {row}, .*\n(?:    .*\n)*'
         print(re.sub(ours, "", error.trace), end="")
-        print(f"{number}: {exercise.name} stopped: {error}")
+        what = (
+            exercise.name if error.block == solution.line else f"the check of {exercise.name}"
+        )
+        print(f"{number}: {what} stopped: {error}")
         return 1
-    shown, wrong = judge(made.printed[solution.line], exercise.result)
+    shown, wrong = judge(made.printed[printing.line], exercise.result)
+    if printing is not solution:  # a check says itself what is wrong
+        print(made.printed[solution.line], end="")
+        shown, wrong = made.printed[printing.line], wrong and "not all of it yet"
     print(shown, end="")
     print(f"{number}: {wrong or 'right'}. Solution: {document.name}:{solution.line}, folded")
     return 1 if wrong else 0

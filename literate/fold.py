@@ -95,6 +95,8 @@ def write_new(hunks: list[Hunk], base: list[Piece]) -> list[Hunk]:
             else:
                 try:
                     org = write_org(node)
+                    if node.kind == "table" and hunk.end - hunk.start == len(hunk.new):
+                        org = keep_rows(org, base[hunk.start + i])
                 except DocumentError as error:
                     raise at(piece, str(error), error.line - node.line) from None
             new.append(replace(piece, org=org, result=result))
@@ -114,6 +116,15 @@ def write_code(node: Node, old: Piece | None) -> str:
     code = node.text.split("\n")[:-1]
     lines[1:-1] = [as_before.get(a, b) for a, b in zip(code, lines[1:-1], strict=True)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def keep_rows(org: str, old: Piece) -> str:
+    """A table in Org; its lines are as in the `old` one, where that has them."""
+    if old.node.kind != "table":
+        return org
+    lines = zip(org_lines(old.node).split("\n"), old.org.split("\n"), strict=True)
+    as_before = dict(lines)
+    return "\n".join(as_before.get(line, line) for line in org.split("\n"))
 
 
 def put_together(base: list[Piece], hunks: list[Hunk], kept: dict[int, Piece]) -> list[Piece]:

@@ -266,8 +266,9 @@ def read_spans(part: SyntaxTreeNode, line: int) -> tuple[Span, ...]:
     spans: list[Span] = []
     for inline in part.children:
         for child in inline.children:
-            row = line + sum(span.text.count("\n") for span in walk(spans))
-            spans += read_span(child, row)
+            new = read_span(child, line)
+            line += sum(span.text.count("\n") for span in walk(new))
+            spans += new
     return merge(spans)
 
 

@@ -84,16 +84,21 @@ def write_items(node: Node, inside: Callable[[Node, int], str]) -> str:
     return text
 
 
-NUMBER = re.compile(r"[<>]?[-+^.0-9]*[0-9][-+^.0-9eEdDx()%:]*|[-+]?(?:inf|nan)")
+NUMBER = re.compile(r"[<>]?[-+^.]*[0-9][-+^.0-9eEdDx()%:]*|[-+]?(?:inf|nan)")
 
 
-def write_table(node: Node, write: Callable[[Iterable[Span]], str], cross: str) -> str:
-    """A table, aligned as Org does: columns of numbers to the right."""
+def write_table(
+    node: Node,
+    write: Callable[[Iterable[Span]], str],
+    cross: str,
+    shown: Callable[[str], str] = str,
+) -> str:
+    """A table, aligned as Org does: columns of numbers to the right, cells wide as `shown`."""
 
     def wide(cell: str) -> int:
         return sum(
             0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
-            for c in cell
+            for c in shown(cell)
         )
 
     rows = [[write(cell.spans) for cell in row.nodes] for row in node.nodes]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import base64
 import contextlib
+import difflib
 import hashlib
 import json
 import re
@@ -21,15 +22,29 @@ from typing import Any
 
 import jupytext
 import nbformat
+from jupytext.languages import _JUPYTER_LANGUAGES
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from .files import on_disk, read
 from .markdown import MARKDOWN, read_markdown, write_markdown
 from .nodes import Node, key
-from .org import ARGUMENTS, EXPORTS, IMAGES, DocumentError, figure_in, parse, plain_body
+from .org import (
+    ARGUMENTS,
+    EXPORTS,
+    IMAGES,
+    DocumentError,
+    check_characters,
+    figure_in,
+    parse,
+    plain_body,
+)
 from .orgtext import org_lines
 from .pieces import Piece, split
 
+# Of a fence in one of these languages, Jupytext makes a cell whose first line is `%%` and that.
+LANGUAGES = {name for name in _JUPYTER_LANGUAGES if not re.match("py|cython|sage", name)}
+# What IPython adds to Python: a line such as `%time f()`, `x = !ls` or `f?`.
+NOTEBOOK_ONLY = re.compile(r"\s*[%!?]|[\w\s,.\[\]*]+=\s*[!%]|.*\?\s*$")
 STORE = ".literate"  # the documents that copies were made from, by git's name of their content
 KEPT = 20
 NAMES = [name[1:] for name in ARGUMENTS]
@@ -176,7 +191,8 @@ def output(result: str, document: Path) -> Any:
 def read_notebook(path: Path, data: bytes) -> Any:
     """A copy's bytes as a notebook. Raises DocumentError, at its place, if they are none."""
     try:
-        text = data.decode().replace("\r\n", "\n")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        check_characters(text, path.name)
         if path.suffix == ".ipynb":
             book = nbformat.reads(text, as_version=4)
         else:
@@ -185,6 +201,8 @@ def read_notebook(path: Path, data: bytes) -> Any:
             json.dumps([cell.cell_type, cell.metadata], ensure_ascii=False).encode()
             cell.metadata.update(line=1)
             cell.source.encode()
+    except DocumentError:
+        raise
     except Exception as error:  # of whatever kind: it is the file that is at fault
         what = str(error).split("\n")[0][:100]
         message = f"cannot be read ({what}); undo what broke it"
@@ -203,8 +221,10 @@ def read_notebook(path: Path, data: bytes) -> Any:
 
 
 def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
-    """The pieces of a notebook's cells. Raises DocumentError at their place."""
-    args_of = {key(p.node).text: p.node.info for p in known if p.node.kind == "code"}
+    """The pieces of a notebook's cells. Raises DocumentError at their place.
+
+    Code without arguments is one of the `known` pieces that lost them, or new.
+    """
     references: dict[str, Any] = {}
     for cell in book.cells:
         if cell.cell_type == "markdown":
@@ -216,10 +236,11 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
             f"{path.name}:" if path.suffix != ".ipynb" else f"{path.name}: cell {number}, line "
         )
         try:
+            check_characters(cell.source)
             if cell.cell_type == "markdown":
                 nodes = read_markdown(cell.source, references)
             else:
-                nodes = read_code(cell, args_of)
+                nodes = read_code(cell)
         except DocumentError as error:
             where = f"{place}{max(first, 0) + error.line}"
             raise DocumentError(1, str(error), place=where) from None
@@ -230,10 +251,51 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
     for piece in titles[1:]:
         message = "a second title; chapters begin with ##"
         raise DocumentError(1, message, place=f"{piece.place}{piece.line}")
+    return with_arguments(pieces, known)
+
+
+def with_arguments(pieces: list[Piece], known: list[Piece]) -> list[Piece]:
+    """The pieces, with arguments for each code cell that has none. Raises DocumentError.
+
+    Code that is as it was has its own; edited code has those of the cell that it replaces.
+    """
+    old = [key(piece.node) for piece in known if piece.node.kind == "code"]
+    at = [i for i, piece in enumerate(pieces) if piece.node.kind == "code"]
+    new = [key(pieces[i].node).text for i in at]
+    matcher = difflib.SequenceMatcher(None, [node.text for node in old], new, autojunk=False)
+    for _, a, b, c, d in matcher.get_opcodes():
+        for n in range(c, d):
+            piece = pieces[at[n]]
+            if piece.node.info:
+                continue
+            same = [node for node in old if node.text == new[n]]
+            paired = old[a + n - c : a + n - c + 1] if b - a == d - c else []
+            near = [node for node in paired or same or old[a:b] if like(node.text, new[n])]
+            try:
+                found = [node.info for node in near] or [
+                    *(node.info for node in old[a:b]),
+                    usual(piece.node.text),
+                ]
+            except DocumentError as error:
+                row = piece.line + error.line - 1
+                raise DocumentError(1, str(error), place=f"{piece.place}{row}") from None
+            if any(info != found[0] for info in found):
+                shown = [
+                    " ".join(f'{name}="{value}"' for name, value in info)
+                    for info in dict.fromkeys(found)
+                ]
+                message = f"has lost its arguments; give it `{'`, or `'.join(shown)}`"
+                raise DocumentError(1, message, place=f"{piece.place}{piece.line}")
+            pieces[at[n]] = replace(piece, node=replace(piece.node, info=found[0]))
     return pieces
 
 
-def read_code(cell: Any, args_of: dict[str, Any]) -> list[Node]:
+def like(one: str, two: str) -> bool:
+    """Whether one of two pieces of code can be the other, edited."""
+    return difflib.SequenceMatcher(None, one, two, autojunk=False).ratio() > 0.5
+
+
+def read_code(cell: Any) -> list[Node]:
     """The node of a code cell, if it has any."""
     source = cell.source.rstrip() + "\n"
     if not source.strip():
@@ -244,14 +306,22 @@ def read_code(cell: Any, args_of: dict[str, Any]) -> list[Node]:
         if source.rstrip() == FIGURES:
             return []
         raise DocumentError(1, "this cell is not part of the document; use another")
-    if magic := re.match(r"%%(\w[\w-]*)[ ]*\n", source):
+    args = {a: str(cell.metadata[a]) for a in NAMES if a in cell.metadata}
+    magic = re.match(r"%%(\S+)[ ]*\n", source)
+    if magic and magic[1] in LANGUAGES and not args:
         info = f"{magic[1]} :eval no :exports code"
         return [Node("fence", source[magic.end() :], info=info)]
-    args = {a: str(cell.metadata[a]) for a in NAMES if a in cell.metadata}
-    node = Node("code", source, info=tuple(sorted(args.items())))
-    if not args:
-        node = replace(node, info=args_of.get(key(node).text) or usual(source))
-    return [node]
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        line = error.lineno or 1
+        row = [*source.split("\n"), ""][line - 1]
+        if NOTEBOOK_ONLY.match(row):
+            message = f"`{row.strip()[:50]}` is for notebooks only; write it in Python"
+            raise DocumentError(line, message) from None
+    except ValueError:  # a null byte, which org.py refuses
+        pass
+    return [Node("code", source, info=tuple(sorted(args.items())))]
 
 
 def calls(node: ast.AST) -> bool:
@@ -263,11 +333,7 @@ def usual(code: str) -> tuple[tuple[str, str], ...]:
     """The header arguments of new code: a figure's, a silent block's, or an example's."""
     try:
         body = ast.parse(code).body
-    except SyntaxError as error:
-        row = code.split("\n")[(error.lineno or 1) - 1]
-        if re.match(r"\s*[%!?]", row):
-            message = f"`{row.strip()[:50]}` is for notebooks only; write it in Python"
-            raise DocumentError(error.lineno or 1, message) from None
+    except (SyntaxError, ValueError):
         body = []
     quiet = (
         ast.FunctionDef,

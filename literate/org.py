@@ -7,10 +7,17 @@ What is not known is refused, with its line and with what to write instead; noth
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 IMAGES = "images"
-CONTROL = r"[^\n -~\xa0-\U0010ffff]"
+CONTROL = r"[^\n -~\xa0-\ufefe\uff00-\U0010ffff]"
+# What git and others write between two sides of a conflict.
+MERGE = re.compile(
+    r"^(?:(?:<{7,}|>{7,})(?:[ ].*)?|={7}|\|{7,}(?:[ ][^|\n]*)?)[ ]*$", re.MULTILINE
+)
 
 
 class DocumentError(Exception):
@@ -142,9 +149,8 @@ NO_TEXT = {
     r"^[ ]*(?:SCHEDULED|DEADLINE|CLOSED):": "a date of a task, which GitHub hides; use words",
     r"\[\[": "a link that does not end on its line; end it there",
 }
-VERBATIM = re.compile(
-    r"(?<![^\s\-({'\"|])([~=])(?=\S)(?:.|\n(?!\n))+?(?<=\S)\1(?![^\s\-.,:;!?'\")}\[\\|])"
-)
+OPEN = re.compile(r"(?<![^\s\-({'\"|])[~=*/+_](?=\S)|\[\[")
+CLOSE = re.compile(r"(?<=\S)[~=*/+_](?![^\s\-.,:;!?'\")}\[\\|])")
 LINK = re.compile(r"\[\[([^][\n]+)\](?:\[([^][]+)\])?\]")
 SENTENCES = ("text", "table", "heading", "quote")
 ARGUMENTS = (":tangle", ":exports", ":results", ":session", ":eval")
@@ -154,9 +160,7 @@ SESSION = "#+property: header-args:python :session"
 
 def parse(text: str) -> list[Element]:
     """The elements of a document. Raises DocumentError at the first thing not known here."""
-    if found := re.search(CONTROL, text.replace("\t", " ")):
-        line = text.count("\n", 0, found.start()) + 1
-        raise DocumentError(line, f"{found[0]!r} is a control character; leave it out")
+    check_characters(text)
     if not text.endswith("\n"):
         raise DocumentError(text.count("\n") + 1, "the last line does not end; add a newline")
     elements: list[Element] = []
@@ -174,6 +178,23 @@ def parse(text: str) -> list[Element]:
         line += found[0].count("\n")
     check_elements(elements)
     return elements
+
+
+def check_characters(text: str, place: str = "", tabs: bool = True) -> None:
+    """Raise DocumentError, at a line of `place`, for what no document can hold anywhere."""
+    what = ""
+    if found := MERGE.search(text):
+        what = f"`{found[0][:50]}` is left from a merge; keep what is right, without such lines"
+    elif found := re.search(CONTROL, text.replace("\t", " ") if tabs else text):
+        hint = (
+            "save as UTF-8 without a byte order mark"
+            if found[0] == "\ufeff"
+            else "leave it out"
+        )
+        what = f"{found[0]!r} is a control character; {hint}"
+    if found:
+        line = text.count("\n", 0, found.start()) + 1
+        raise DocumentError(line, what, place=f"{place}:{line}" if place else "")
 
 
 def read_block(kind: str, line: int, text: str) -> Block:
@@ -261,9 +282,82 @@ def check_sentences(element: Element) -> None:
             fail(found.start(), f"is {what}")
 
 
-def without_code(text: str) -> str:
-    """The text with blanks in place of each ~code~ and =verbatim=."""
-    return VERBATIM.sub(lambda code: re.sub(r"[^\n]", "x", code[0]), text)
+def marked(text: str, marks: str = "~=*/+_") -> Iterator[tuple[int, int, str]]:
+    """The parts of a sentence that are marked: where each begins and ends, and its mark.
+
+    A link's mark is `[`. Each part ends at the first place where it can; what is marked within
+    a part is not told. Every character is looked at once, however many marks have no partner.
+    """
+    closes: dict[str, list[int]] = {mark: [] for mark in "~=*/+_"}
+    for found in CLOSE.finditer(text):
+        closes[found[0]].append(found.start())
+    lines, paragraphs = (
+        [found.start() for found in re.finditer(end, text)] + [len(text)] * 2
+        for end in ("\n", "\n\n")
+    )
+    start = 0
+    while opened := OPEN.search(text, start):
+        start, mark = opened.start(), opened[0][0]
+        if mark == "[":
+            link = LINK.match(text, start)
+            end = link.end() if link else 0
+        elif mark in marks:
+            ends = closes[mark]
+            i = bisect_left(ends, start + 2)
+            # Code may go on to the end of its paragraph, anything else for one more line.
+            last = (
+                paragraphs[bisect_left(paragraphs, start)]
+                if mark in "~="
+                else lines[bisect_left(lines, start) + 1]
+            )
+            end = ends[i] + 1 if i < len(ends) and ends[i] < last else 0
+        else:
+            end = 0
+        if end:
+            yield start, end, mark
+        start = end or start + 1
+
+
+def rewrite(
+    text: str, change: Callable[[str, str], str], marks: str = "~=*/+_", start: int = 0
+) -> str:
+    """The text with each of its marked parts as `change(part, mark)` makes it."""
+    parts = []
+    for begin, end, mark in marked(text, marks):
+        parts += [text[start:begin], change(text[begin:end], mark)]
+        start = end
+    return "".join([*parts, text[start:]])
+
+
+def without_code(text: str, marks: str = "~=*/+_") -> str:
+    """The text with x's in place of each ~code~ and =verbatim=, so that all offsets stay."""
+
+    def blank(part: str, mark: str) -> str:
+        if mark in "~=":
+            return re.sub(r"[^\n]", "x", part)
+        if mark == "[":
+            link = LINK.fullmatch(part)
+            return (
+                part
+                if not link or not link[2]
+                else (part[: link.start(2)] + without_code(link[2], marks) + "]]")
+            )
+        return mark + without_code(part[1:-1], marks.replace(mark, "")) + mark
+
+    return rewrite(text, blank, marks)
+
+
+def unmarked(text: str, code: str = "", marks: str = "~=*/+_") -> str:
+    """The text as it is read, without marks and targets; `code` stands around each code."""
+
+    def bare(part: str, mark: str) -> str:
+        if mark in "~=":
+            return f"{code}{part[1:-1]}{code}"
+        if mark == "[":
+            return LINK.sub(lambda link: unmarked(link[2] or link[1], code, marks), part)
+        return unmarked(part[1:-1], code, marks.replace(mark, ""))
+
+    return rewrite(text, bare, marks)
 
 
 def links(elements: list[Element]) -> list[tuple[int, str]]:
@@ -281,15 +375,13 @@ def links(elements: list[Element]) -> list[tuple[int, str]]:
 def anchors(elements: list[Element]) -> dict[int, str]:
     """The anchor that GitHub gives to each heading, by the heading's line."""
     found: dict[int, str] = {}
-    slugs: list[str] = []
+    slugs: Counter[str] = Counter()
     for element in elements:
         if element.kind == "heading" or element.text.startswith("#+title:"):
-            text = element.text.split(" ", 1)[1].strip().lower()
-            text = LINK.sub(lambda link: link[2] or link[1], text)
-            text = re.sub(r"(?<!\S)([~=*/+_])(\S|\S.*?\S)\1(?=\W|$)", r"\2", text)
+            text = unmarked(element.text.split(" ", 1)[1].strip().lower())
             slug = re.sub(r"[^\w\- ]|-{2,3}", "", text).replace(" ", "-")
-            found[element.line] = slug + (f"-{slugs.count(slug)}" if slug in slugs else "")
-            slugs.append(slug)
+            found[element.line] = slug + (f"-{slugs[slug]}" if slug in slugs else "")
+            slugs[slug] += 1
     return found
 
 

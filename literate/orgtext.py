@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from .nodes import Node, Span, write_items, write_table
-from .org import LINK, VERBATIM, DocumentError, escape
+from .org import LINK, DocumentError, escape, marked
 
 WIDTH = 100
 
@@ -22,32 +22,26 @@ WIDTH = 100
 KINDS = {"*": "bold", "/": "italic", "+": "strike", "_": "underlined"}
 KINDS |= {"~": "code", "=": "verbatim"}
 MARKS = {kind: mark for mark, kind in KINDS.items()}
-EMPHASIS = re.compile(
-    r"(?<![^\s\-({'\"|])([*/+_])(?=\S)(.+?(?:\n.+?)??)(?<=\S)\1(?![^\s\-.,:;!?'\")}\[\\|])"
-)
 ITEM = re.compile(r"( *)([-+]|(?<= )\*|\d+[.)])(?: +(.*))?$")
 
 
-def read_org_spans(text: str) -> tuple[Span, ...]:
-    """The parts of a sentence in Org."""
+def read_org_spans(text: str, marks: str = "".join(KINDS)) -> tuple[Span, ...]:
+    """The parts of a sentence in Org, in which only these marks count."""
     spans: list[Span] = []
     start = 0
-    while start < len(text):
-        matches = [p.search(text, start) for p in (VERBATIM, LINK, EMPHASIS)]
-        found = min((m for m in matches if m), key=lambda m: m.start(), default=None)
-        until = found.start() if found else len(text)
-        if until > start:
-            spans.append(Span("text", text[start:until]))
-        if not found:
-            break
-        if found.re is LINK:
-            spans.append(Span("link", found[1], read_org_spans(found[2] or "")))
-        elif found.re is EMPHASIS:
-            spans.append(Span(KINDS[found[1]], inside=read_org_spans(found[2])))
+    for begin, end, mark in marked(text, marks):
+        if begin > start:
+            spans.append(Span("text", text[start:begin]))
+        start, inside = end, text[begin + 1 : end - 1]
+        if link := LINK.fullmatch(text, begin, end):
+            spans.append(Span("link", link[1], read_org_spans(link[2] or "", marks)))
+        elif mark in "~=":
+            spans.append(Span(KINDS[mark], inside))
         else:
-            spans.append(Span(KINDS[found[1]], found[0][1:-1]))
-        start = found.end()
-    return tuple(spans)
+            spans.append(
+                Span(KINDS[mark], inside=read_org_spans(inside, marks.replace(mark, "")))
+            )
+    return (*spans, Span("text", text[start:])) if start < len(text) else tuple(spans)
 
 
 def read_org_text(lines: list[str], line: int, first: bool = False) -> list[Node]:
@@ -144,6 +138,11 @@ def org_spans(spans: Iterable[Span], hard: str = " ") -> str:
     return "".join(map(one, spans))
 
 
+def seen(text: str) -> str:
+    """A sentence as Emacs shows it: links by their text."""
+    return LINK.sub(lambda link: link[2] or link[1], text)
+
+
 def org_lines(node: Node, wrap: bool = False, width: int = WIDTH) -> str:
     """The node's lines in Org, unproved. Sentences with a line too long are wrapped, or all."""
 
@@ -152,8 +151,7 @@ def org_lines(node: Node, wrap: bool = False, width: int = WIDTH) -> str:
 
     if node.kind == "para":
         text = org_spans(node.spans) + "\n"
-        seen = LINK.sub(lambda link: link[2] or link[1], text)
-        if not wrap and all(len(row) <= width for row in seen.split("\n")):
+        if not wrap and all(len(row) <= width for row in seen(text).split("\n")):
             return text
         return fill(org_spans(node.spans, "\0"), width)
     if node.kind == "list":
@@ -161,7 +159,7 @@ def org_lines(node: Node, wrap: bool = False, width: int = WIDTH) -> str:
     if node.kind == "quote":
         return f"#+begin_quote\n{inside(node.nodes, width)}#+end_quote\n"
     if node.kind == "table":
-        return write_table(node, org_spans, "+")
+        return write_table(node, org_spans, "+", seen)
     if node.kind == "title":
         return f"#+title: {org_spans(node.spans)}\n"
     if node.kind == "heading":

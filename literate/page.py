@@ -8,6 +8,7 @@ relative: they work where the page lies beside these. Nothing comes back from a 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from html import escape
 from pathlib import Path
@@ -24,6 +25,7 @@ from pygments.util import ClassNotFound
 from . import notebook
 from .check import check_links
 from .files import read, write
+from .live import scripts
 from .markdown import markdown_spans, write_markdown
 from .nodes import Node
 from .org import DocumentError, Element, anchors, drawn, present_results
@@ -31,6 +33,7 @@ from .pieces import Piece, split
 from .tangle import load
 
 NAME = "micrograd.html"
+LIVE = '<div class="play"></div>\n'
 TYPES = {"svg": "svg+xml", "jpg": "jpeg"}
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -49,18 +52,25 @@ def page(elements: list[Element], document: Path) -> str:
         place, _, message = problem.partition(": ")
         if place.startswith(f"{document.name}:"):
             raise DocumentError(1, message, place=place)
-    pieces = [p for p in split(elements) if p.node.kind not in ("comment", "keyword")]
+    figures = scripts(elements, document)
+    hidden = ("comment", "keyword")
+    pieces = [p for p in split(elements) if p.node.kind not in hidden or p.line in figures]
     slugs = anchors(elements)
     body = ""
     i = 0
     while i < len(pieces):
         node = pieces[i].node
-        if node.kind == "code":
+        if node.kind == "comment":
+            shown, folded = f'<figure class="alone">\n{LIVE}</figure>\n', ""
+        elif node.kind == "code":
             shown, folded = example(pieces[i], document)
         else:
             shown, folded = html_of(node, slugs, document), ""
         i += 1
         if '<p class="image"' in shown:
+            if i < len(pieces) and pieces[i].line in figures:
+                shown += LIVE
+                i += 1
             if i < len(pieces) and is_caption(pieces[i].node):
                 alt = f'<img alt="{words(pieces[i].node)}"'
                 shown = alt.join(re.split('<img alt=".*?"', shown))
@@ -71,8 +81,17 @@ def page(elements: list[Element], document: Path) -> str:
         body += shown + folded
     title = next((words(p.node) for p in pieces if p.node.kind == "title"), document.name)
     heads = [p.node for p in pieces if p.node.kind in ("title", "heading") and p.node.level < 3]
-    template = Template(Path(__file__).with_name("page.html").read_text("utf-8"))
-    return template.substitute(title=title, contents=contents(heads, slugs), body=body)
+    script = part("page.js")
+    if figures:
+        script += part("live.js").replace("/* here */", "\n" + "".join(figures.values()))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    made = {"title": title, "contents": contents(heads, slugs), "body": body}
+    return Template(part("page.html")).substitute(made, script=script, hash=f"sha256-{digest}")
+
+
+def part(name: str) -> str:
+    """One of the files beside this one, that a page is made from."""
+    return Path(__file__).with_name(name).read_text("utf-8")
 
 
 def is_caption(node: Node) -> bool:

@@ -26,6 +26,7 @@ from .files import fill, note, on_disk, read, write
 from .org import (
     CONTROL,
     IMAGES,
+    MERGE,
     Block,
     DocumentError,
     Element,
@@ -106,9 +107,10 @@ def format_output(block: Block, output: bytes) -> str:
     lines = text.split("\n")
     if not text:
         raise DocumentError(block.line, "it printed nothing; print, or write :results silent")
-    if wrong := re.search(CONTROL, text):
+    long = len(lines) >= LINES_IN_EXAMPLE
+    if wrong := re.search(CONTROL, text) or (MERGE.search(text) if long else None):
         raise DocumentError(block.line, f"it printed {wrong[0]!r}, unfit for Org; leave it out")
-    if len(lines) < LINES_IN_EXAMPLE:
+    if not long:
         return "".join(f": {line}\n" for line in lines)
     if any(re.match(r"[ ]*,+(\*|#\+)", line) for line in lines):
         raise DocumentError(block.line, "it printed `,*` or `,#+`, which GitHub alters; do not")
@@ -143,8 +145,8 @@ def child(stage: Path, name: str, out: IO[bytes]) -> Iterator[IO[str]]:
     # Closing our end of this pipe ends the child. So does our death, whatever it is from.
     ender = ["sh", "-c", f"read _; kill -s KILL -- -{process.pid} 2>/dev/null"]
     try:
-        with subprocess.Popen(ender, stdin=subprocess.PIPE, start_new_session=True):
-            with os.fdopen(reading, encoding="utf-8") as reports:
+        with os.fdopen(reading, encoding="utf-8") as reports:
+            with subprocess.Popen(ender, stdin=subprocess.PIPE, start_new_session=True):
                 yield reports
     finally:
         process.wait()

@@ -6,6 +6,7 @@ never overwritten: what no version of the document makes is protected.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import difflib
 import os
@@ -64,7 +65,7 @@ def tangle(elements: list[Element], document: Path, between: str = BETWEEN) -> d
 
 def bare(block: Block) -> str:
     """A block's code without the blank lines around it."""
-    return re.sub(r"\A(?:[ \t]*\n)+|\s+\Z", "", block.code)
+    return re.sub(r"\A(?:[ \t]*\n)+", "", block.code.rstrip())
 
 
 def first_line(block: Block) -> int:
@@ -91,6 +92,7 @@ def edited(elements: list[Element], document: Path) -> dict[str, bytes | None]:
     without = tangle(elements, document, "\n\n")  # by Org without tangle.el
     for name, new in tangle(elements, document).items():
         now = read(document.parent / name)
+        now = now and now.removeprefix(codecs.BOM_UTF8)  # which editors add
         if now not in (None, new, without[name]):
             before = earlier(name, document)
             if now not in before:

@@ -287,6 +287,10 @@ def test_results_and_other_files_stay_and_a_second_time_nothing_is_left_to_do(tm
         ("return 2\n", "return 2\r\n", 6),
         ("return 2\n", "\treturn 2\n", 6),
         ("return 2\n", "return '\x0c'\n", 6),
+        ("return 2\n", "return '\ufeff'\n", 6),
+        ("    return 2\n", "<<<<<<< HEAD\n    return 2\n", 6),
+        ("    return 2\n", "    return 2\n=======\n", 7),
+        ("    return 2\n", "    return 2\n>>>>>>> other\n", 7),
     ],
 )
 def test_what_belongs_to_no_block_is_refused_with_its_line(two, old, new, line):
@@ -304,6 +308,17 @@ def test_what_belongs_to_no_block_is_refused_with_its_line(two, old, new, line):
 def test_a_file_that_is_not_utf8_is_refused_with_its_line(two):
     two.write_bytes(two.read_bytes().replace(b"return 2", b"return '\xff'"))
     assert literate_py(two.parent, "detangle").stderr.startswith("two.py:6: not UTF-8")
+
+
+def test_a_byte_order_mark_is_no_edit_and_never_comes_into_the_document(two):
+    good = two.read_bytes()
+    two.write_bytes(b"\xef\xbb\xbf" + good)
+    assert literate_py(two.parent, "tangle").stdout == "wrote two.py\n"
+    assert two.read_bytes() == good
+    two.write_bytes(b"\xef\xbb\xbf" + good.replace(b"return 1", b"return 11"))
+    assert literate_py(two.parent, "detangle").returncode == 0
+    assert two.with_name("README.org").read_text() == TWO.replace("return 1", "return 11")
+    assert two.read_bytes() == good.replace(b"return 1", b"return 11")
 
 
 def test_a_removed_definition_is_gone_once_its_block_is_removed_too(two):

@@ -1,18 +1,21 @@
 """Each exercise has a checked solution; `make exercise` tells right answers from wrong ones."""
 
+import math
 import os
 import re
 import signal
 import subprocess
+from typing import Any
 
 import pytest
 from fresh import ROOT, TOOL
 from test_literate import HEAD, edit, files, gone
 
 from literate.exercise import TOKEN, exercise_command, exercises, judge, template, with_answer
-from literate.org import DocumentError
+from literate.org import Block, DocumentError
 from literate.run import execute
 from literate.tangle import load
+from micrograd import Value
 
 README = ROOT / "README.org"
 ELEMENTS = load(README)
@@ -113,7 +116,7 @@ def test_each_solution_of_the_readme_is_right_when_it_is_given_as_an_answer(tmp_
         elements = with_answer(elements, one, tmp_path)
     made = execute(elements, README)
     judged = {
-        one.number: judge(made.printed[one.solution.line], one.result) for one in ALL.values()
+        one.number: judge(made.printed[one.printing.line], one.result) for one in ALL.values()
     }
     assert {number: wrong for number, (_, wrong) in judged.items() if wrong} == {}
 
@@ -125,7 +128,7 @@ def test_one_wrong_word_or_number_is_marked(number):
     assert judge(result, result)[1] == ""
     for i, token in enumerate(tokens):
         number_like = token[0][-1].isdigit() and not token[0][0].isalpha()
-        other = f"{1.01 * float(token[0]) + 0.01:.12f}" if number_like else "other"
+        other = f"{1.01 * float(token[0]) + 0.01:.12f}" if number_like else "elsewhere"
         changed = f"{result[: token.start()]} {other} {result[token.end() :]}"
         shown, wrong = judge(changed, result)
         assert wrong.startswith(f"right so far: {i} of {len(tokens)} ")
@@ -255,6 +258,163 @@ def test_all_exercises_are_listed_where_none_is_named(ask):
     choose = "Choose one, as in `make exercise N=1.1`:\n"
     assert ask(None) == (choose + listed, 0)
     assert ask("1.3") == (f"README.org has no exercise 1.3. {choose}{listed}", 1)
+
+
+@pytest.fixture
+def with_check(document):
+    """The first solution prints nothing, and a check runs after it."""
+    solution = "#+begin_src python :results output :exports both\nprint(square(3.0)"
+    silent = "#+begin_src python :results silent :exports code\nstep = 2\n#+end_src\n\n"
+    check = "def twice(x):\n    return step * x\n\n\n"
+    edit(document, solution, silent + solution.replace("print", check + "print"))
+    edit(document, '4.0), "end")', '4.0), "end", twice(1))')
+    edit(document, ": 9.0 16.0 end", ": 9.0 16.0 end 2")
+
+
+def test_a_check_runs_after_the_answer_and_what_it_prints_decides(with_check, ask):
+    said, status = ask("1.1", "step = 2\nprint('mine')")
+    assert (said, status) == (
+        "mine\n9.0 16.0 end 2\n1.1: right. Solution: README.org:20, folded\n",
+        0,
+    )
+    said, status = ask("1.1", "step = 3")
+    assert (said, status) == (
+        "9.0 16.0 end 3\n1.1: not all of it yet. Solution: README.org:20, folded\n",
+        1,
+    )
+    assert ask("1.2", "print(1, 2)")[1] == 0
+
+
+def test_an_answer_that_its_check_cannot_run_on_is_told(with_check, ask):
+    said, status = ask("1.1", "other = 2")
+    assert said.startswith("Traceback (most recent call last):\n") and status == 1
+    assert said.endswith(
+        "1.1: the check of exercises/1.1.py stopped: NameError: name 'step' is not defined\n"
+    )
+    said, status = ask("1.1", "1 / 0")
+    assert said.endswith("1.1: exercises/1.1.py stopped: ZeroDivisionError: division by zero\n")
+
+
+def code_with(text):
+    (found,) = (one.code for one in ELEMENTS if isinstance(one, Block) and text in one.code)
+    return found
+
+
+CARD = code_with("class Card:")
+NO_ORDER = (
+    CARD[: CARD.index("    def backward")]
+    + """    def backward(self, share=1.0):
+        self.grad += share
+        for child, slope in self.ways:
+            child.backward(slope * self.grad)
+"""
+)
+ON_THE_VALUES = (
+    CARD[: CARD.index("        for v in reversed(order)")]
+    + """        self.grad = 1.0
+        for v in reversed(order):
+            for child, slope in v.ways:
+                child.grad += slope * v.grad
+"""
+)
+PATHS = {"slopes of several paths add", "each waits until its gradient is complete"}
+RANDOM = "a hundred random programs"
+TWICE = "a second backward() adds the same again"
+FAULTS = {
+    "= for +=": (
+        CARD.replace("share.get(child, 0.0) + slope", "slope"),
+        {*PATHS, TWICE, RANDOM},
+    ),
+    "no order": (NO_ORDER, {"each waits until its gradient is complete", TWICE, RANDOM}),
+    "the order forwards": (
+        CARD.replace("reversed(order)", "order").replace("share[v]", "share.get(v, 0.0)"),
+        {
+            "a sum hands its gradient on",
+            "a product hands it on, times the other input",
+            "tanh hands it on, times its own slope",
+            "a plain number may stand on the right",
+            "a plain number may stand on the left",
+            "slopes along a path multiply",
+            *PATHS,
+            TWICE,
+            RANDOM,
+        },
+    ),
+    "no __radd__": (
+        CARD.replace("__radd__, __rmul__ = __add__, __mul__", "__rmul__ = __mul__"),
+        {"a plain number may stand on the left"},
+    ),
+    "no plain numbers": (
+        CARD.replace("other if isinstance(other, Card) else Card(other)", "other"),
+        {
+            "a plain number may stand on the right",
+            "a plain number may stand on the left",
+            RANDOM,
+        },
+    ),
+    "a product's slopes not swapped": (
+        CARD.replace(
+            "(self, other.data), (other, self.data)", "(self, self.data), (other, 1.0)"
+        ),
+        {
+            "a product hands it on, times the other input",
+            "a plain number may stand on the right",
+            "a plain number may stand on the left",
+            "slopes along a path multiply",
+            "slopes of several paths add",
+            TWICE,
+            RANDOM,
+        },
+    ),
+    "1 + t * t": (
+        CARD.replace("1 - t * t", "1 + t * t"),
+        {"tanh hands it on, times its own slope", "slopes along a path multiply", RANDOM},
+    ),
+    "backward twice": (ON_THE_VALUES, {TWICE}),
+}
+
+
+def examine(engine, capsys):
+    """What the document's promises say of an engine's source: the text, and what is broken."""
+    names: dict[str, Any] = {"math": math, "Value": Value}
+    exec(CARD, names)
+    exec(code_with("def promises(engine)"), names)
+    exec(engine.partition("for kind in")[0], names)
+    capsys.readouterr()
+    names["promises"](names["Card"])
+    text = capsys.readouterr().out
+    said = re.findall(r"^(kept|broken)  +(.*?)(?:: (.*))?$", text, re.M)
+    assert [promise for _, promise, _ in said] == list(names["PROMISES"])
+    return text, {promise: program for word, promise, program in said if word == "broken"}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_engine_with_a_typical_fault_is_told_which_promises_it_breaks(fault, capsys):
+    engine, expected = FAULTS[fault]
+    assert engine != CARD
+    _, broken = examine(engine, capsys)
+    assert broken.keys() == expected
+    assert all("y = " in program for program in broken.values())
+
+
+def test_the_card_and_value_itself_keep_every_promise(capsys):
+    assert examine(CARD, capsys)[1] == {}
+    assert examine("Card = Value", capsys)[1] == {}
+
+
+def test_the_card_is_short_enough_to_learn():
+    lines = CARD.partition("for kind in")[0].split("\n")
+    assert sum(bool(line.strip()) for line in lines) <= 25
+
+
+def test_a_broken_promise_is_shown_with_a_program_and_both_answers(capsys):
+    text, _ = examine(FAULTS["= for +="][0], capsys)
+    assert (
+        "broken  slopes of several paths add: y = a + a\n"
+        "        y, and the slopes for a, b, c: 1 1 0 0; by PyTorch: 1 2 0 0\n"
+    ) in text
+    text, _ = examine(FAULTS["no __radd__"][0], capsys)
+    assert "on the left: y = 1 + a\n        TypeError: unsupported operand" in text
 
 
 def test_a_mistake_in_the_document_is_not_laid_to_the_reader(document, ask):

@@ -468,6 +468,131 @@ def test_what_has_no_place_is_refused_at_its_line_and_nothing_is_changed(
     assert files(folder) == before
 
 
+MAGIC = ["%%time", "%%timeit -n 3", "%%capture out", "%%bash", "%timeit f()", "x = !ls", "f?"]
+
+
+@pytest.mark.parametrize("magic", MAGIC)
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_cell_of_the_program_with_a_magic_is_refused_at_that_line(folder, copy, magic, lost):
+    edit(copy, "def f(*xs):", f"{magic}\ndef f(*xs):")
+    if lost and magic != "%%bash":  # then Jupytext reads a fence in Bash
+        edit(copy, 'python exports="code" results="silent" tangle="small.py"', "python")
+    line = copy.read_text().split("\n").index(magic) + 1
+    before = files(folder)
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"micrograd.md:{line}: `{magic}` is for notebooks")
+    assert files(folder) == before
+
+
+def test_a_new_fence_in_another_language_is_code_that_does_not_run(copy):
+    new = "```bash\nls\n```\n\nThe end.\n"
+    block = "#+begin_src bash :eval no :exports code\nls\n#+end_src\n\nThe end.\n"
+    assert fold_ok(copy, "The end.\n", new) == sample("The end.\n", block)
+
+
+TABLE = """\
+| name                         | value |
+|------------------------------+-------|
+| [[#second-part][The second part, a long name]] |     1 |
+| [[https://example.org/a/long/address][one]]                          |    20 |
+| three                        |   300 |
+"""
+
+
+@pytest.mark.parametrize("old, new", [("   20 |", "   21 |"), ("| three ", "| 3 & 4 ")])
+def test_an_edited_cell_changes_its_row_of_a_table_only(folder, readme, old, new):
+    edit(readme, "| a | b |\n|---+---|\n| 1 | 2 |\n", TABLE)
+    text = readme.read_text()
+    assert run(folder, "markdown")[0] == 0
+    copy = folder / "micrograd.md"
+    edit(copy, old.strip(" |"), new.strip(" |"))
+    assert run(folder, "fold", str(copy))[0] == 0
+    assert readme.read_text() == text.replace(old, new)
+
+
+CONFLICT = "<<<<<<< HEAD\n{0}\n=======\n{0}!\n>>>>>>> branch\n"
+
+
+@pytest.mark.parametrize("mark", ["", "<<<<<<<", "=======", ">>>>>>>", "||||||| base"])
+@pytest.mark.parametrize("row", ["The end.", "    return g(", "| 1 | 2 |", ": 42"])
+@pytest.mark.parametrize("name", ["README.org", "micrograd.md"])
+def test_what_a_merge_left_is_refused_at_its_line(folder, copy, row, name, mark):
+    path = folder / name
+    if row not in path.read_text():
+        return
+    edit(path, f"{row}\n", f"{mark}\n{row}\n" if mark else CONFLICT.format(row))
+    line = path.read_text().split("\n").index(mark or "<<<<<<< HEAD") + 1
+    before = files(folder)
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"{name}:{line}: ") and "left from a merge" in said
+    assert files(folder) == before
+
+
+def test_what_a_merge_left_in_a_notebook_is_refused_at_its_line(folder):
+    run(folder, "notebook")
+    copy = folder / "micrograd.ipynb"
+    good = copy.read_text()
+    edit(copy, '    "The end.', '<<<<<<< a\n    "End.\\n",\n=======\n>>>>>>> b\n    "The end.')
+    line = copy.read_text().split("\n").index("<<<<<<< a") + 1
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"micrograd.ipynb:{line}: `<<<<<<< a` is left from")
+    copy.write_text(good)  # and as nbdime writes it, in a cell
+    edit(copy, '"The end.', '"A\\n<<<<<<< local\\nThe end.')
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith("micrograd.ipynb: cell ")
+    assert "cell 10, line 2: `<<<<<<< local` is left from a merge" in said
+
+
+@pytest.mark.parametrize("verb", ["markdown", "notebook"])
+def test_a_byte_order_mark_is_no_edit_of_a_copy_and_refused_in_the_document(
+    folder, readme, verb
+):
+    _, said = run(folder, verb)
+    copy = folder / said.split()[1]
+    edit(copy, "The end.", "End.")
+    copy.write_bytes(b"\xef\xbb\xbf" + copy.read_bytes())
+    status, said = run(folder, "fold", str(copy))
+    assert status == 0 and readme.read_text() == sample("The end.", "End."), said
+    readme.write_bytes(b"\xef\xbb\xbf" + readme.read_bytes())
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith("README.org:1: ") and "byte order mark" in said
+
+
+def without_arguments(folder, *changes):
+    """A notebook of SAMPLE whose cells have lost their metadata, with changes in the code."""
+    run(folder, "notebook")
+    path = folder / "micrograd.ipynb"
+    book = nbformat.read(path, 4)
+    for cell in book.cells:
+        cell.metadata = {}
+        for old, new in zip(changes[::2], changes[1::2], strict=True):
+            cell.source = cell.source.replace(old, new)
+    nbformat.write(book, path)
+    return path
+
+
+def test_an_edited_cell_that_lost_its_arguments_keeps_those_of_the_one_it_replaces(
+    folder, readme
+):
+    copy = without_arguments(folder, "return g(", "return h(", "6 * 7", "6 * 8")
+    status, said = run(folder, "fold", str(copy))
+    assert status == 0, said
+    result = ": 42\n\n"
+    assert readme.read_text() == sample("return g(", "return h(", "6 * 7", "6 * 8").replace(
+        f"#+RESULTS:\n{result}", ""
+    )
+
+
+def test_a_cell_without_arguments_that_may_be_the_program_or_new_is_refused(folder):
+    new = "for name in sorted(names):\n    print(name)"
+    copy = without_arguments(folder, "def f(*xs):\n    return g(\n        *xs,\n    )", new)
+    before = files(folder)
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith("micrograd.ipynb: cell 4, line 1: "), said
+    assert 'tangle="small.py"`, or `exports="both" results="output"`' in said
+    assert files(folder) == before
+
+
 def test_a_copy_of_an_unknown_document_is_refused(folder, copy):
     for path in (folder / ".literate").iterdir():
         path.unlink()

@@ -308,6 +308,7 @@ def test_an_error_in_the_imported_program_is_shown_at_its_line(document, old, ne
         ("print(6 * 7)", 'print("a\\tb")', "'\\t'"),
         ("print(6 * 7)", 'print("\\x1b[1m")', "'\\x1b'"),
         ("print(6 * 7)", 'print(",* \\n" * 10)', "GitHub"),
+        ("print(6 * 7)", 'print("=======\\n" * 10)', "'======='"),
         ('"images/one.svg"\n#', '"images/two.svg"\n#', "images/two.svg"),
         ('"images/one.svg"\n#', "x = 1\n#", "None"),
         ('"images/one.svg"\n#', "__file__ = '/tmp/x.svg'; __file__\n#", "/tmp/x.svg"),
