@@ -1704,7 +1704,141 @@ LARGEST = 5_000  # about a minute
 _ONCE = "const double *p, const double *x, double *v, double *restrict g"
 
 
-# Chapter 11: Beyond one machine
+# Chapter 11: Names
+def largest(numbers: list) -> Any:
+    """The largest of numbers, or of Symbols, in a knockout.
+
+    It has five rounds, or more: few and many numbers take the same steps, so jit finds more
+    that is alike, and compiles in half the time.
+    """
+    for _ in range(max(5, (len(numbers) - 1).bit_length())):
+        pairs = zip(numbers[::2], numbers[1::2] + numbers[-1:], strict=False)
+        numbers = [where(a < b, b, a) for a, b in pairs]
+    return numbers[0]
+
+
+def exponentials(logits: Sequence) -> tuple[list[Value], list[Value], Value]:
+    """The logits, less the largest; e to the power of each; and the sum of these powers."""
+    values = [x if isinstance(x, Value) else Value(x) for x in logits]
+    if not values:
+        raise ValueError("softmax, cross_entropy: there must be at least one logit")
+    shift = Value(largest([x.data for x in values]))
+    less = [x - shift for x in values]
+    powers = [x.exp() for x in less]
+    return less, powers, apply("sum", *powers)
+
+
+def softmax(logits: Sequence) -> list[Value]:
+    """Shares that add up to 1: e to the power of each logit, over the sum of these powers.
+
+    Logits are Values or numbers of any size. Values and gradients are PyTorch's.
+    """
+    _, powers, total = exponentials(logits)
+    return [x / total for x in powers]
+
+
+def cross_entropy(logits: Sequence, target: Any) -> Value:
+    """-log of the share that softmax(logits) gives to target: an index, or a list of weights.
+
+    With a weight for each logit, it is the weighted sum of what all indices would cost.
+    """
+    less, _, total = exponentials(logits)
+    if type(target) is int and 0 <= target < len(less):
+        return total.log() - less[target]
+    if not isinstance(target, (list, tuple)) or len(target) != len(less):
+        wanted = f"an index below {len(less)}, or {len(less)} weights"
+        raise ValueError(f"cross_entropy: the target must be {wanted}, not {target!r:.60}")
+    cost = total.log()
+    return apply("sum", *[weight * (cost - x) for weight, x in zip(target, less, strict=True)])
+
+
+def dot(xs: Iterable, ys: Iterable) -> Value:
+    """x1 y1 + x2 y2 + ..."""
+    return apply("sum", *[x * y for x, y in zip(xs, ys, strict=True)])
+
+
+def linear(matrix: Iterable, x: Sequence) -> list[Value]:
+    """A weighted sum of x for each row of matrix: a layer without biases."""
+    return [dot(row, x) for row in matrix]
+
+
+def adam(p, g, rate, m=0.0, v=0.0, a=1.0, b=1.0):
+    """Adam's step, with microgpt's numbers: an update for jit's train(), or for floats."""
+    m, v, a, b = 0.85 * m + 0.15 * g, 0.99 * v + 0.01 * g * g, 0.85 * a, 0.99 * b
+    return p - rate * (m / (1 - a)) / (raised(v / (1 - b), 0.5) + 1e-8), m, v, a, b
+
+
+def norm(x: Sequence) -> list[Value]:
+    """x, over the root of its mean square: numbers of a size that suits the next layer."""
+    scale = 1 / (dot(x, x) * (1 / len(x)) + 1e-5).sqrt()
+    return [a * scale for a in x]
+
+
+def attend(query: Sequence, keys: Sequence, values: Sequence) -> tuple[list, list]:
+    """How much query looks at each key, as shares; and the mix of values in these shares."""
+    shares = softmax([dot(query, key) * len(query) ** -0.5 for key in keys])
+    return shares, [dot(shares, column) for column in zip(*values, strict=True)]
+
+
+class GPT(Module):
+    """A transformer of one layer, with the architecture of microgpt.
+
+    tokens: how many letters there are. width: the numbers that stand for a letter. heads:
+    which share the width. block: the number of places. The parameters are matrices of Values,
+    drawn by random.gauss(0, 0.08).
+    """
+
+    def __init__(self, tokens: int = 27, width: int = 16, heads: int = 4, block: int = 16):
+        def matrix(rows, columns):
+            return [[Value(random.gauss(0, 0.08)) for _ in range(columns)] for _ in range(rows)]
+
+        self.heads, square = heads, (width, width)
+        self.letters, self.places = matrix(tokens, width), matrix(block, width)
+        self.query, self.key, self.value, self.mix = (matrix(*square) for _ in range(4))
+        self.up, self.down = matrix(4 * width, width), matrix(width, 4 * width)
+        self.scores = matrix(tokens, width)
+
+    def parameters(self) -> list[Value]:
+        matrices = [x for x in vars(self).values() if isinstance(x, list)]
+        return [p for matrix in matrices for row in matrix for p in row]
+
+    def __call__(self, letter: Any, past: list) -> list[Value]:
+        """A logit for each letter that may follow.
+
+        letter: an index, or a list with a 1 at that index and 0 elsewhere. past: the keys and
+        values of the places before, a pair for each; [] for the first. This place's are added.
+        """
+        found = self.letters[letter] if type(letter) is int else linear(zip(*self.letters), letter)
+        x = norm([a + b for a, b in zip(found, self.places[len(past)], strict=True)])
+        query, key, value = (linear(m, norm(x)) for m in (self.query, self.key, self.value))
+        past.append((key, value))
+        seen: list[Value] = []
+        for h in range(self.heads):
+            part = slice(h * len(x) // self.heads, (h + 1) * len(x) // self.heads)
+            keys, values = ([row[part] for row in rows] for rows in zip(*past, strict=True))
+            seen += attend(query[part], keys, values)[1]
+        x = [a + b for a, b in zip(x, linear(self.mix, seen), strict=True)]
+        hidden = [a.relu() for a in linear(self.up, norm(x))]
+        x = [a + b for a, b in zip(x, linear(self.down, hidden), strict=True)]
+        return linear(self.scores, x)
+
+    def loss(self, *numbers: Any) -> Value:
+        """The cost of a name, for jit: its letters as lists of 0 and 1, then their weights.
+
+        numbers: tokens for each letter, the dots around the name and after it included; and a
+        weight for each place, by which the cost of the letter that follows it is multiplied.
+        """
+        n, past = len(self.letters), list[Any]()
+        places = len(numbers) // (n + 1)
+        letters = [numbers[i * n : (i + 1) * n] for i in range(places + 1)]
+        costs = [cross_entropy(self(x, past), y) for x, y in zip(letters, letters[1:])]
+        return dot(costs, numbers[-places:])
+
+
+__all__ += ["softmax", "cross_entropy", "adam", "GPT"]
+
+
+# Chapter 12: Beyond one machine
 def expect(part: Any, kind: type, where: str) -> None:
     """Raise TypeError unless part computes as kind does, which is Neuron, Layer or MLP."""
     if not isinstance(part, kind) or type(part).__call__ is not kind.__call__:
