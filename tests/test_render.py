@@ -88,6 +88,7 @@ LEAKS = [
     r"^\s*:\w*:?",  # drawers and results
     r"(?<![\w=~])[=~](?=\S)[^=~\n]{1,60}(?<=\S)[=~](?![\w=~])",  # code
     r"(?<![\w*/])([*/])(?=[^\s*/])(?:[^*/\n]|\n(?!\n)){1,400}(?<=[^\s*/])\1(?![\w*/])",
+    r"^\s*/\S",  # a caption whose emphasis is too long
     r"\[\[|\]\]",
     r"^\s*\|",  # tables
     r"\[fn:|\[cite|\{\{\{|<<|@@|\\[\w(\[]|src_|call_",
@@ -101,7 +102,17 @@ def test_no_markup_is_visible(page, pattern):
 
 @pytest.mark.parametrize(
     "text",
-    ["#", ":", "*a, b,*", r"\(x\)", "[[a]", "{{{a}}}", "a @@b", "src_python{1}"],
+    [
+        "#",
+        ":",
+        "*a, b,*",
+        "/a 2/3\nb\nc/",
+        r"\(x\)",
+        "[[a]",
+        "{{{a}}}",
+        "a @@b",
+        "src_python{1}",
+    ],
 )
 def test_visible_markup_would_be_found(text):
     prose = render(f"{text}\n").prose
