@@ -159,6 +159,8 @@ def edited(draw, text):
         do = draw(st.sampled_from(["remove", "add", "move"]))
         if do == "add" or not pieces:
             new = draw(orgs.elements(orgs.WORDS))
+            if not orgs.accepted(orgs.HEAD + "\n" + new):
+                continue
             pieces[where:where] = split(parse(orgs.HEAD + "\n" + new))[2:]
         elif do == "move":
             pieces.insert(where, pieces.pop(where % len(pieces)))

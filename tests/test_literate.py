@@ -419,6 +419,9 @@ OUTPUT = f"{PYTHON} :results output :exports both\n"
             for word in ("SCHEDULED", "DEADLINE", "CLOSED", "  CLOSED")
         ],
         ("#+begin_quote\nText.\n$x$\n#+end_quote\n", 3),
+        ("a <<b>> and $x_1 + 2$\n", 1),
+        ("Text.\n:name: goes on\n", 2),
+        ("Text.\n[[a\nb]]\n", 2),
     ],
 )
 def test_what_is_not_known_is_refused_with_its_line(tmp_path, text, line):
@@ -448,6 +451,7 @@ def test_python_blocks_need_a_session(tmp_path):
     [
         "* TODOs :b: c\n\nTODO is a word, too; a task is CLOSED: read on. :b:\n",
         "* ~TODO~ A ~:b:~\n",
+        "$5 and $6, $HOME and $PATH, a << b >> c, [[1, 2], [3, 4]], [[x]\n:colon\n",
         "Prices of $5, a[0], x_1^2, a\\b, 50 %, [a]: all plain.\n",
         "~\\(x\\)~, =[fn:1]=, ~a == b~, (~$x$~), ~{{{a}}}~ and ~print(a[ ],\nb)~.\n",
         "#+begin_example\n[fn:1] \\(x\\) $x$ <<a>>\n:\n,* a\n,#+begin_src\n#\n#+end_example\n",
