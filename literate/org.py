@@ -139,7 +139,9 @@ NO_TEXT = {
     r"<<(?! )[^<>\n]+(?<! )>>": "a target; give a heading a CUSTOM_ID and link to that",
     r"\b(?:src|call)_\w+[\[({]": "code that runs in a sentence; use a block",
     r"\\[(\[]|\\[a-zA-Z]{2,}": "LaTeX; use Unicode characters or a figure",
-    r"\$(?![\s,.;$])[^$\n]*(?<![\s,.])\$(?!\w)": "LaTeX between dollars; use Unicode characters or a figure",
+    r"\$(?![\s,.;$])[^$\n]*(?<![\s,.])\$(?!\w)": (
+        "LaTeX between dollars; use Unicode characters or a figure"
+    ),
     r"@@": "an export snippet; use #+HTML: lines",
     r"\\\\[ ]*$": "a forced line break; begin a new paragraph",
     r"^[ ]*(?:[-+]|\d+[.)])[ ]\[[ xX-]\]": "a checkbox; use words",

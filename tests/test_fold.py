@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -173,6 +174,12 @@ def keys(text):
     return [key(piece.node) for piece in split(parse(text))]
 
 
+def nameless(text):
+    """The keys, but for the names of headings, which links follow."""
+    found = [replace(key, text="") if key.kind == "heading" else key for key in keys(text)]
+    return [re.sub("text='#[^']*'", "text='#'", repr(key)) for key in found]
+
+
 @MANY
 @given(st.data())
 def test_any_edit_arrives_and_all_else_keeps_its_bytes(data):
@@ -187,10 +194,7 @@ def test_any_edit_arrives_and_all_else_keeps_its_bytes(data):
     except DocumentError as error:
         assert "run into" in str(error)  # two lists, say, that became neighbours
         return
-    renamed = [replace(key, text="") if key.kind == "heading" else key for key in keys(result)]
-    assert renamed == [
-        replace(key, text="") if key.kind == "heading" else key for key in keys(after)
-    ]
+    assert nameless(result) == nameless(after)
     old = {key(p.node): p.org + p.result for p in split(parse(before))}
     for piece in split(parse(result)):
         if piece.node.kind != "heading" and key(piece.node) in old:
