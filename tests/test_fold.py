@@ -177,7 +177,7 @@ def keys(text):
 def nameless(text):
     """The keys, but for the names of headings, which links follow."""
     found = [replace(key, text="") if key.kind == "heading" else key for key in keys(text)]
-    return [re.sub("text='#[^']*'", "text='#'", repr(key)) for key in found]
+    return [re.sub(r"text='#[^']*'|line=\d+, end=\d+", "", repr(key)) for key in found]
 
 
 @MANY
