@@ -17,7 +17,7 @@ from markdown_it.rules_inline import StateInline, backtick
 from markdown_it.tree import SyntaxTreeNode
 
 from .nodes import Node, Span, walk, write_items, write_table
-from .org import DocumentError
+from .org import DocumentError, fits
 
 # Writing.
 
@@ -304,6 +304,8 @@ def read_span(part: SyntaxTreeNode, line: int) -> list[Span]:
         return [Span("text", "\n")]
     if part.type == "code_inline":
         kind = "verbatim" if len(part.markup) % 2 == 0 else "code"
+        if kind == "code" and not fits(part.content, "~") and fits(part.content, "="):
+            kind = "verbatim"
         return [Span(kind, part.content)]
     inside = merge([span for child in part.children for span in read_span(child, line)])
     if part.type == "link":

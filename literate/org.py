@@ -92,6 +92,7 @@ def block_of(kind: str, inside: str) -> str:
     return rf"\#\+begin_{kind}(?![^ \n]).*\n(?:(?!{inside}).*\n)*\#\+end_{kind}[ ]*\n"
 
 
+COLON = r":(?:[ \n]|[\w+-]+:)"  # of a result or a drawer; a line may begin with any other
 ORG_LINE = r"\*+[ ]|[ \t]*\#\+(?i:begin|end)_"  # what a block can hold only after a comma
 QUOTE = block_of("quote", r"\*+[ ]|[ ]*[#:]")
 EXAMPLE = block_of("example", ORG_LINE)
@@ -109,7 +110,7 @@ GRAMMAR = re.compile(
     | (?P<keyword> \#\+(?:title|options|property|startup):.*\n )
     | (?P<comment> (?:\#[ ].*\n)+ )
     | (?P<table>   (?:[ ]*\|.*\n)+ )
-    | (?P<text>    (?:(?![ ]*(?:\n|\||:|\#\+|\#[ \n]|-{{5}})|\*+[ ]).+\n)+ )
+    | (?P<text>    (?:(?![ ]*(?:\n|\||{COLON}|\#\+|\#[ \n]|-{{5}})|\*+[ ]).+\n)+ )
     """,
     re.VERBOSE,
 )
@@ -135,10 +136,12 @@ NO_TEXT = {
     r"\[fn:": "a footnote; write it into the text",
     r"\[cite[/:]": "a citation; write a link",
     r"\{\{\{": "a macro; write what it stands for",
-    r"<<[^<>\n]+>>": "a target; give a heading a CUSTOM_ID and link to that",
+    r"<<(?! )[^<>\n]+(?<! )>>": "a target; give a heading a CUSTOM_ID and link to that",
     r"\b(?:src|call)_\w+[\[({]": "code that runs in a sentence; use a block",
     r"\\[(\[]|\\[a-zA-Z]{2,}": "LaTeX; use Unicode characters or a figure",
-    r"\$[^$\s][^$\n]*\$": "LaTeX between dollars; use Unicode characters or a figure",
+    r"\$(?![\s,.;$])[^$\n]*(?<![\s,.])\$(?!\w)": (
+        "LaTeX between dollars; use Unicode characters or a figure"
+    ),
     r"@@": "an export snippet; use #+HTML: lines",
     r"\\\\[ ]*$": "a forced line break; begin a new paragraph",
     r"^[ ]*(?:[-+]|\d+[.)])[ ]\[[ xX-]\]": "a checkbox; use words",
@@ -147,11 +150,15 @@ NO_TEXT = {
     r"^\*+ (?:TODO|DONE|COMMENT)\b": "a task or a comment, which GitHub hides; use other words",
     r"^\*+ .*[ ]:[\w@#%:]+:[ ]*$": "a tag, which GitHub hides; leave it out",
     r"^[ ]*(?:SCHEDULED|DEADLINE|CLOSED):": "a date of a task, which GitHub hides; use words",
-    r"\[\[": "a link that does not end on its line; end it there",
+    r"\[\[(?:#|file:|https?:|mailto:|[^][\n]*\n[^][]*\])": (
+        "no link that ends on its line; end it there"
+    ),
 }
 OPEN = re.compile(r"(?<![^\s\-({'\"|])[~=*/+_](?=\S)|\[\[")
 CLOSE = re.compile(r"(?<=\S)[~=*/+_](?![^\s\-.,:;!?'\")}\[\\|])")
 LINK = re.compile(r"\[\[([^][\n]+)\](?:\[([^][]+)\])?\]")
+SENTENCE = re.compile(r"\n(?=[ ]*(?:[-+]|[ ]\*|\d+[.)])[ ]|[ ]*\n)|\Z")
+CELL = re.compile(r"^[ ]*\|-.*|\||\n|\Z", re.MULTILINE)
 SENTENCES = ("text", "table", "heading", "quote")
 ARGUMENTS = (":tangle", ":exports", ":results", ":session", ":eval")
 EXPORTS = {"silent": ("code",), "output": ("both", "results"), "file": ("both", "results")}
@@ -253,8 +260,9 @@ def check_elements(elements: list[Element]) -> None:
             raise DocumentError(element.line, "not part of the block above; add a blank line")
         if element.kind == "drawer" and before.kind != "heading":
             raise DocumentError(element.line, "a drawer without a heading above; move it")
-        if element.kind in SENTENCES:
+        if element.kind in SENTENCES or element.text.startswith("#+title:"):
             check_sentences(element)
+            check_marks(element)
         above, before = before, element
 
 
@@ -272,7 +280,10 @@ def check_sentences(element: Element) -> None:
     plain = without_code(element.text)
     for link in LINK.finditer(plain):
         if not re.match(r"file:[^/~]|#|https?://|mailto:", link[1]):
-            fail(link.start(), "is no link known here; use file:PATH, #CUSTOM_ID or https://…")
+            fail(
+                link.start(),
+                "is no link known here; use file:PATH, #NAME, https://… or =…= around it",
+            )
         if re.search(r"\.(svg|png|jpe?g|gif)$", link[2] or ""):
             fail(link.start(), "is a link named like an image; change its text")
     # Links are blanked out, but for their text, so that all offsets stay.
@@ -282,8 +293,55 @@ def check_sentences(element: Element) -> None:
             fail(found.start(), f"is {what}")
 
 
+def check_marks(element: Element) -> None:
+    """Raise DocumentError for marks that GitHub, whose rules are stricter than Org's, shows."""
+    start = element.text.find(" ") if element.kind == "heading" else 0
+    for end in (CELL if element.kind == "table" else SENTENCE).finditer(element.text, start):
+        for begin, why in raw_marks(element.text, start, end.start()):
+            line = element.line + element.text.count("\n", 0, begin)
+            what = element.text[begin:].split("\n")[0][:50]
+            raise DocumentError(line, f"`{what}` would show its marks on GitHub: {why}")
+        start = end.end()
+
+
+def raw_marks(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
+    """Where GitHub shows marks in this part of a sentence as they stand, and why."""
+    for first, last, mark in marked(text[start:end]):
+        first, last = start + first, start + last
+        inside = text[first + 1 : last - 1]
+        touching = [text[first - 1]] if first and text[first - 1] not in " \n('\"{" else []
+        touching += re.findall(r"[^\s\-.,:!?;'\")}\\]", text[last : last + 1])
+        if mark == "[":
+            link = LINK.fullmatch(text, first, last)
+            if link and any(mark != "[" for *_, mark in marked(link[1])):
+                yield first, "the link's target holds them; rename it"
+            elif link and link[2]:
+                yield from raw_marks(text, *link.span(2))
+        elif inside.count("\n") > 1:
+            yield first, "they are more than a line apart; fill these lines anew, or mark less"
+        elif touching:
+            yield first, f"`{touching[0]}` touches it; put a blank between"
+        elif inside[0] in ",'\"" or inside[-1] in ",'\"":
+            yield first, "a comma or quote is first or last in it; move that out"
+        elif inside[0] == mark and inside.strip(mark):
+            other = {"~": "=…=", "=": "~…~"}.get(mark, "it once")
+            yield first, f"it begins with its own mark; write {other}"
+        elif mark not in "~=":
+            marks = "~=*/+_".replace(mark, "")
+            if any(inner != "[" for *_, inner in marked(inside, marks)):
+                yield first, "there are marks within marks; end one before the next"
+
+
+def fits(text: str, mark: str) -> bool:
+    """Whether code can stand between two of this mark."""
+    whole = f"{mark}{text}{mark}".replace("\n", " ")
+    return [*marked(whole)] == [(0, len(whole), mark)] and not [
+        *raw_marks(whole, 0, len(whole))
+    ]
+
+
 def marked(text: str, marks: str = "~=*/+_") -> Iterator[tuple[int, int, str]]:
-    """The parts of a sentence that are marked: where each begins and ends, and its mark.
+    """The parts of a sentence that Org marks: where each begins and ends, and its mark.
 
     A link's mark is `[`. Each part ends at the first place where it can; what is marked within
     a part is not told. Every character is looked at once, however many marks have no partner.
@@ -291,10 +349,7 @@ def marked(text: str, marks: str = "~=*/+_") -> Iterator[tuple[int, int, str]]:
     closes: dict[str, list[int]] = {mark: [] for mark in "~=*/+_"}
     for found in CLOSE.finditer(text):
         closes[found[0]].append(found.start())
-    lines, paragraphs = (
-        [found.start() for found in re.finditer(end, text)] + [len(text)] * 2
-        for end in ("\n", "\n\n")
-    )
+    paragraphs = [*(found.start() for found in re.finditer("\n\n", text)), len(text)]
     start = 0
     while opened := OPEN.search(text, start):
         start, mark = opened.start(), opened[0][0]
@@ -304,12 +359,7 @@ def marked(text: str, marks: str = "~=*/+_") -> Iterator[tuple[int, int, str]]:
         elif mark in marks:
             ends = closes[mark]
             i = bisect_left(ends, start + 2)
-            # Code may go on to the end of its paragraph, anything else for one more line.
-            last = (
-                paragraphs[bisect_left(paragraphs, start)]
-                if mark in "~="
-                else lines[bisect_left(lines, start) + 1]
-            )
+            last = paragraphs[bisect_left(paragraphs, start)]
             end = ends[i] + 1 if i < len(ends) and ends[i] < last else 0
         else:
             end = 0

@@ -10,8 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from .markdown import markdown_spans
-from .nodes import Node, key, walk
+from .nodes import Node, key
 from .org import Block, DocumentError, Element, parse, plain_body
 from .orgtext import WIDTH, org_lines, org_spans, read_org_spans, read_org_text
 
@@ -101,7 +100,6 @@ def nodes_of(elements: list[Element], text: str) -> list[Node]:
 
 def write_org(node: Node) -> str:
     """The node's lines in Org. Raises DocumentError, at the node's line, if Org has none."""
-    check_flat(node)
     if node.kind in ("para", "list", "quote"):
         for wrap in (False, True):
             text = org_lines(node, wrap, WIDTH)
@@ -112,18 +110,6 @@ def write_org(node: Node) -> str:
     if node.kind in ("title", "heading", "table") and not proves(node, text):
         refuse(node)
     return text
-
-
-def check_flat(node: Node) -> None:
-    """Raise a DocumentError for marks within marks."""
-    for span in node.spans:
-        for inner in walk(span.inside):
-            if inner.kind != "text" and (inner.kind != "link" or span.kind == "link"):
-                what = markdown_spans((span,)).replace("\n", " ")[:50]
-                message = "has marks within marks, which GitHub's Org would show; end one first"
-                raise DocumentError(node.line, f"`{what}` {message}")
-    for part in node.nodes:
-        check_flat(part if part.line > node.line else replace(part, line=node.line))
 
 
 def proves(node: Node, text: str) -> bool:

@@ -13,7 +13,7 @@ WORDS = st.sampled_from(
 SIGNS = "*_/+~=`<>&\\|![](){}#-.:$^'\"1a é"
 NOISE = st.text(SIGNS, min_size=1, max_size=6).filter(lambda text: text.strip() == text)
 CODE = st.text(SIGNS.replace("~", "").replace("=", ""), min_size=1, max_size=8)
-CODE = CODE.filter(lambda text: text.strip() == text)
+CODE = CODE.filter(lambda text: text.strip(" '\"") == text)
 TARGETS = ["https://example.org/a_b?c=d&copy=1", "#first", "file:a b.py", "file:LICENSE"]
 
 

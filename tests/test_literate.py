@@ -42,7 +42,7 @@ def square(x):
 #+begin_src python :results output :exports results
 import small
 
-print("\\n  two", small.square(2), "\\n\\n* three\\n#+four | é")
+print("\\n  two", small.square(2), end="\\n\\n* three\\n#+four | é")
 #+end_src
 
 #+begin_src python :results output :exports both
@@ -88,7 +88,7 @@ def square(x):
 '''
 RESULTS = [
     ": 42\n",
-    ": \n:   two 4 \n: \n: * three\n: #+four | é\n",
+    ": \n:   two 4\n: \n: * three\n: #+four | é\n",
     "#+begin_example\n"
     + "".join(f",* star\n  ,#+plus {i}\n" for i in range(5))
     + "#+end_example\n",
@@ -307,7 +307,7 @@ def test_an_error_in_the_imported_program_is_shown_at_its_line(document, old, ne
         ("print(6 * 7)", "x = 6 * 7", "printed nothing"),
         ("print(6 * 7)", 'print("a\\tb")', "'\\t'"),
         ("print(6 * 7)", 'print("\\x1b[1m")', "'\\x1b'"),
-        ("print(6 * 7)", 'print(",* \\n" * 10)', "GitHub"),
+        ("print(6 * 7)", 'print(",*\\n" * 10)', "GitHub"),
         ("print(6 * 7)", 'print("=======\\n" * 10)', "'======='"),
         ('"images/one.svg"\n#', '"images/two.svg"\n#', "images/two.svg"),
         ('"images/one.svg"\n#', "x = 1\n#", "None"),
@@ -419,6 +419,9 @@ OUTPUT = f"{PYTHON} :results output :exports both\n"
             for word in ("SCHEDULED", "DEADLINE", "CLOSED", "  CLOSED")
         ],
         ("#+begin_quote\nText.\n$x$\n#+end_quote\n", 3),
+        ("a <<b>> and $x_1 + 2$\n", 1),
+        ("Text.\n:name: goes on\n", 2),
+        ("Text.\n[[a\nb]]\n", 2),
     ],
 )
 def test_what_is_not_known_is_refused_with_its_line(tmp_path, text, line):
@@ -448,6 +451,7 @@ def test_python_blocks_need_a_session(tmp_path):
     [
         "* TODOs :b: c\n\nTODO is a word, too; a task is CLOSED: read on. :b:\n",
         "* ~TODO~ A ~:b:~\n",
+        "$5 and $6, $HOME and $PATH, a << b >> c, [[1, 2], [3, 4]], [[x]\n:colon\n",
         "Prices of $5, a[0], x_1^2, a\\b, 50 %, [a]: all plain.\n",
         "~\\(x\\)~, =[fn:1]=, ~a == b~, (~$x$~), ~{{{a}}}~ and ~print(a[ ],\nb)~.\n",
         "#+begin_example\n[fn:1] \\(x\\) $x$ <<a>>\n:\n,* a\n,#+begin_src\n#\n#+end_example\n",

@@ -134,6 +134,53 @@ def test_what_would_vanish_is_refused(text, hidden):
         parse(f"{text}\n")
 
 
+RAW = {
+    '~"relu"~': "comma or quote",
+    "='a'=": "comma or quote",
+    "/a, b,/": "comma or quote",
+    "~~/.bashrc~": "write =…=",
+    "==a=": "write ~…~",
+    "**a**": "write it once",
+    "a-~b~": "`-` touches it",
+    "~b~[1]": "`[` touches it",
+    "[[https://a.b][~a~]]": "`[` touches it",
+    "[[https://a.b][see ~a~]]": "`]` touches it",
+    "| a |/b/|": "`|` touches it",
+    "a *b\nc\nd* e": "more than a line apart",
+    "a ~b\nc\nd~ e": "more than a line apart",
+    "/see ~a~ it/": "marks within marks",
+    "*see /a/ it*": "marks within marks",
+}
+SHOWN = """\
+(~a~), "*b*", '~c~', {/d/}: ~e~\\ *f*! +g+? ~h~; ~a~~, =~/.bashrc=, [[https://a.b][see ~a~ it]],
+*see [[https://a.b][a]], or
+not* | /two\nlines/ *-a-* ~see *a* it~
+
+| ~a, b~ | /c/ |
+"""
+
+
+@pytest.mark.parametrize("text", RAW)
+def test_marks_that_github_shows_are_refused(text):
+    page = render(f"{text}\n")
+    assert re.search("[~=*/+]", page.prose)
+    with pytest.raises(DocumentError, match=re.escape(RAW[text])):
+        parse(f"{text}\n")
+
+
+def test_marks_that_github_does_not_show_are_accepted():
+    parse(SHOWN)
+    assert not re.search("[~=*/+_]", render(SHOWN).prose)
+
+
+@pytest.mark.parametrize(
+    "text", ["$5 and $6", "$HOME and $PATH", "a << b >> c", "[[1, 2], [3, 4]]", "a\n:) b\n:c d"]
+)
+def test_plain_signs_are_shown_as_they_are(text):
+    parse(f"{text}\n")
+    assert " ".join(render(f"{text}\n").prose.split()) == " ".join(text.split())
+
+
 def shown(block):
     return getattr(block, "args", {}).get("exports") != "results"
 
