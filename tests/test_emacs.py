@@ -202,7 +202,7 @@ def test_what_is_refused_is_named_with_its_line_and_nothing_is_written(tmp_path,
 PRINTS = [
     *[f'print("\\n".join(map(str, range({n}))))' for n in (1, 9, 10, 11)],
     *[f'print("\\n" + "\\n".join(map(str, range({n}))))' for n in (8, 9)],
-    r'print("\n\n  lead\n\n\n\nend  \n   \nlast  \n\n\n")',
+    r'print("\n\n  lead\n\n\n\nend\n\nlast  \n\n\n")',
     r'print(">>> a\n... b\n>>> ")',
     r'print("* a\n** b\n#+begin_example\n#+end_example\n# c\n: d\n| e |\n- f\n:END:")',
     r'print("* a\n  ** b\n#+begin_example\n#+end_example\n# c\n: d\n| e |\n- f\n[[g]]\n" * 2)',
