@@ -60,8 +60,7 @@ if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and os.environ["RANK"] == ran
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
-# Writes a checkpoint again and again, with more and more losses, as a job does, until it is told
-# to end.
+# Writes a checkpoint again and again, with more and more losses, as a job does, until told so.
 WRITING = """
 import runpy, select, sys
 
