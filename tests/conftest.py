@@ -23,6 +23,14 @@ def elements():
     return load(README)
 
 
+@pytest.fixture(scope="session")
+def text(elements):
+    """The page that README.org makes."""
+    from literate.page import page
+
+    return page(elements, README)
+
+
 def explained(error, document=README, program=PROGRAM):
     """A text for each line of the program in an exception's traceback, and in its causes'."""
     rows, seen = [], []
