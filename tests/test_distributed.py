@@ -492,12 +492,17 @@ def test_two_jobs_with_one_checkpoint_leave_a_whole_one_at_every_moment(script, 
     path = tmp_path / "moons.pt"
     _, _, network = script.moons()
     command = [sys.executable, "-c", WRITING, str(SCRIPT), str(path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipe = subprocess.PIPE
     with contextlib.ExitStack() as stack:
-        jobs = [stack.enter_context(subprocess.Popen(command, cwd=ROOT, **pipes)) for _ in "ab"]
+        jobs = [
+            stack.enter_context(
+                subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
+            )
+            for _ in "ab"
+        ]
         for job in jobs:
             assert job.stdout and job.stdout.readline() == "ready\n"
-        seen = set()
+        seen: set[int] = set()
         while len(seen) < 100:
             losses = script.read_checkpoint(path, network, 1_000_000)
             assert losses == [0.5] * len(losses)

@@ -239,6 +239,7 @@ def test_running_a_document_in_org_gives_the_same_bytes(tmp_path):
         assert made(orgs) == expected
 
 
+@pytest.mark.dear
 def test_running_the_readme_in_org_gives_its_results_and_figures(tmp_path):
     text = (ROOT / "README.org").read_text("utf-8")
     prepare(tmp_path, without_results(text))

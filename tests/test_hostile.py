@@ -153,8 +153,9 @@ open("ended", "a").write(open("begun").read())
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
 
     def start():
-        pipe = {"stdout": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=tmp_path, env=environment, **pipe)
+        return subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+        )
 
     first = start()
     while not (tmp_path / "begun").exists():

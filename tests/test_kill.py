@@ -74,6 +74,7 @@ def whole(folder, before, after):
     return sum(data != before.get(name) for name, data in now.items())
 
 
+@pytest.mark.dear
 def test_a_kill_at_any_change_of_the_file_system_leaves_every_file_whole(tmp_path, job):
     verb, before, after = job
     changed = []
@@ -150,6 +151,7 @@ DIE = """
 """
 
 
+@pytest.mark.dear
 @pytest.mark.skipif(not EMACS and not os.environ.get("CI"), reason="Emacs is not installed")
 @pytest.mark.parametrize("function", ["tangle", "run"])
 def test_a_kill_of_emacs_at_any_of_its_last_changes_leaves_every_file_whole(tmp_path, function):

@@ -11,6 +11,7 @@ from micrograd.nn import MLP
 from sklearn.datasets import make_moons
 from test_networks import as_torch, forward
 
+pytestmark = pytest.mark.dear
 PUBLISHED = {
     0: (0.8958441028683222, 0.50),
     1: (1.7235905336972022, 0.81),
