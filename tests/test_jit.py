@@ -465,7 +465,8 @@ def test_a_copy_of_a_model_and_its_program_trains_by_itself(language):
     twin, other = copy.deepcopy((w, fast))
     other.train([[3.0]], [1.0])
     assert (w.data, twin.data) == (2.0, -1.0)
-    with pytest.raises((AttributeError, TypeError, pickle.PicklingError), match="pickle"):
+    refused = (AttributeError, TypeError, pickle.PicklingError)
+    with pytest.raises(refused, match="pickle|local object"):
         pickle.dumps(fast)
 
 
