@@ -25,7 +25,7 @@ plain = if [ -x $(python) ]; then $(python) -m literate $(1); \
 all: images ## what plain `make` does: set up, then make images
 
 test: .ready ## set up, then run every test; ARGS="-k name" goes to pytest
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 # Emacs compares its version itself: one that is too old, or that gives no answer, counts as not installed.
 tangle: ## write micrograd.py: with Emacs where it is installed, else with literate

