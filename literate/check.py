@@ -66,10 +66,12 @@ def check_links(elements: list[Element], document: Path, drawn: set[str]) -> lis
         path = target.removeprefix("file:")
         if target not in names and path not in drawn and not (document.parent / path).exists():
             found.append(f"{document.name}:{line}: the link to {target} is dead; correct it")
+    shown = [target for _, target in links([e for e in elements if e.kind != "result"])]
     for file in sorted((document.parent / IMAGES).rglob("*")):
         path = file.relative_to(document.parent).as_posix()
-        if file.is_file() and path not in drawn:
-            found.append(f"{path}: no block of {document.name} draws it; remove it")
+        if file.is_file() and path not in drawn and f"file:{path}" not in shown:
+            what = f"no block of {document.name} draws it, and no link in its text leads to it"
+            found.append(f"{path}: {what}; remove it")
     return found
 
 

@@ -8,13 +8,12 @@ Unless the document then tangles to exactly the edited files, nothing is written
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .files import diff, need, row_of, write
+from .files import diff, need, opcodes, row_of, write
 from .org import Block, DocumentError, Element, check_characters, escape, parse
 from .tangle import (
     BETWEEN,
@@ -168,14 +167,7 @@ def check_shares(
 def places(old: list[Chunk], new: list[Chunk]) -> list[list[Chunk]]:
     """The new chunks: those before the first old one, in its place, behind it, and so on."""
     found: list[list[Chunk]] = [[] for _ in range(2 * len(old) + 1)]
-    # What is alike at both ends goes first: difflib might take one of equal chunks for another.
-    head = alike(old, new)
-    tail = min(alike(old[::-1], new[::-1]), min(len(old), len(new)) - head)
-    inner = old[head : len(old) - tail], new[head : len(new) - tail]
-    matcher = difflib.SequenceMatcher(None, *inner, autojunk=False)
-    inside = [[head + n for n in ends] for _, *ends in matcher.get_opcodes()]
-    last = [len(old) - tail, len(old), len(new) - tail, len(new)]
-    for i, j, k, m in [[0, head, 0, head], *inside, last]:
+    for _, i, j, k, m in opcodes(old, new):
         partner = {b: a for a, b in pairs(old[i:j], new[k:m])}
         place = 2 * i
         for b, chunk in enumerate(new[k:m]):
@@ -186,15 +178,11 @@ def places(old: list[Chunk], new: list[Chunk]) -> list[list[Chunk]]:
     return found
 
 
-def alike(old: list[Chunk], new: list[Chunk]) -> int:
-    """How many chunks both begin with."""
-    return len(os.path.commonprefix([[chunk.text for chunk in row] for row in (old, new)]))
-
-
 def pairs(old: list[Chunk], new: list[Chunk]) -> tuple[tuple[int, int], ...]:
     """Which old chunk became which new one: in order, as many as can be, the likest of them."""
-    if len(old) == len(new):
-        return tuple((i, i) for i in range(len(old)))
+    sizes = [sum(chunk.text.count("\n") + 1 for chunk in row) for row in (old, new)]
+    if len(old) == len(new) or sizes[0] * sizes[1] > 300_000:
+        return tuple((i, i) for i in range(min(len(old), len(new))))
     # Row by row, for the old chunks so far and the first 0, 1, ... new ones: the best pairs.
     best: list[tuple[float, tuple[tuple[int, int], ...]]] = [(0, ())] * (len(new) + 1)
     for a, one in enumerate(old):
@@ -220,8 +208,7 @@ def with_code(block: Block, code: str) -> str:
     if new[-1] == old[-1].rstrip():
         new[-1] = old[-1]  # tangling drops the blanks behind it, and so they may stay
     body: list[str] = []
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    for kind, i, j, k, m in matcher.get_opcodes():
+    for kind, i, j, k, m in opcodes(old, new):
         same = kind == "equal"
         body += lines[start + i : start + j] if same else map(escape, new[k:m])
     return "\n".join([*lines[:start], *body, *lines[end:]])

@@ -11,8 +11,11 @@ import difflib
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 from .org import DocumentError
 
@@ -119,6 +122,76 @@ def diff(old: str | bytes, new: str | bytes, before: str, after: str) -> list[st
     lines = list(difflib.unified_diff(was, is_, before, after, lineterm=""))
     more = [f"... and {len(lines) - 30} lines more"] if len(lines) > 30 else []
     return [*(line[:160] for line in lines[:30]), *more]
+
+
+def opcodes(
+    old: Sequence[Hashable], new: Sequence[Hashable]
+) -> list[tuple[str, int, int, int, int]]:
+    """How `new` is made from `old`, as difflib tells it, in a time that follows their length.
+
+    What is alike at both ends goes first. Of a long middle that repeats itself, the first of
+    equal things is paired with the first, and so on, where that keeps their order.
+    """
+    numbers: dict[Hashable, int] = {}
+    a, b = ([numbers.setdefault(one, len(numbers)) for one in side] for side in (old, new))
+    found: list[tuple[str, int, int, int, int]] = []
+
+    def middle(i: int, j: int, k: int, m: int, again: bool) -> None:
+        """The codes of a[i:j] and b[k:m]."""
+        head = len(os.path.commonprefix([a[i:j], b[k:m]]))
+        size = min(j - i, m - k) - head
+        tail = min(len(os.path.commonprefix([a[i:j][::-1], b[k:m][::-1]])), size)
+        add("equal", i, i + head, k, k + head)
+        i, k, j, m = i + head, k + head, j - tail, m - tail
+        counts = Counter(b[k:m])
+        if i == j or k == m or sum(counts[one] for one in a[i:j]) <= 10_000:
+            matcher = difflib.SequenceMatcher(None, a[i:j], b[k:m], autojunk=False)
+            for kind, *ends in matcher.get_opcodes():
+                add(kind, i + ends[0], i + ends[1], k + ends[2], k + ends[3])
+        elif again:
+            add("replace", i, j, k, m)
+        else:
+            last, until = i, k
+            for x, y in [*rising(a[i:j], b[k:m]), (j - i, m - k)]:
+                middle(last, i + x, until, k + y, True)
+                if x < j - i:
+                    add("equal", i + x, i + x + 1, k + y, k + y + 1)
+                last, until = i + x + 1, k + y + 1
+        add("equal", j, j + tail, m, m + tail)
+
+    def add(kind: str, i: int, j: int, k: int, m: int) -> None:
+        if found and found[-1][0] == kind and found[-1][2] == i and found[-1][4] == k:
+            i, k = found.pop()[1::2]
+        if i < j or k < m:
+            found.append((kind, i, j, k, m))
+
+    middle(0, len(a), 0, len(b), False)
+    return found
+
+
+def rising(a: list[int], b: list[int]) -> list[tuple[int, int]]:
+    """Pairs of equal things, the nth of its kind with the nth: as many as keep their order."""
+    seen: Counter[int] = Counter()
+    where = {}
+    for y, one in enumerate(b):
+        where[one, seen[one]] = y
+        seen[one] += 1
+    seen.clear()
+    ends: list[int] = []  # the least place in b at which a chain of each length ends
+    chains: list[Any] = []  # and that chain, as pairs of its last link and the rest
+    for x, one in enumerate(a):
+        y = where.get((one, seen[one]))
+        seen[one] += 1
+        if y is not None:
+            n = bisect_left(ends, y)
+            ends[n : n + 1] = [y]
+            chains[n : n + 1] = [((x, y), chains[n - 1] if n else None)]
+    found = []
+    chain: Any = chains[-1] if chains else None
+    while chain:
+        link, chain = chain
+        found.append(link)
+    return found[::-1]
 
 
 def row_of(new: bytes, old: bytes) -> int:

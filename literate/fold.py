@@ -7,7 +7,6 @@ edit wins over another of the same part: both are shown, and nothing is written.
 
 from __future__ import annotations
 
-import difflib
 import re
 from bisect import bisect
 from collections.abc import Callable, Iterable
@@ -18,12 +17,12 @@ from typing import Any
 
 from . import notebook
 from .check import check_links
-from .files import need, read, write
+from .files import need, opcodes, read, write
 from .nodes import Node, key
 from .org import DocumentError, anchors, drawn, links, parse, present_results
 from .orgtext import org_lines
 from .pieces import Piece, split, write_org
-from .tangle import load
+from .tangle import load, targets
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,9 @@ def compare(
 ) -> tuple[list[Hunk], dict[int, Piece]]:
     """What was changed; and the pieces that were not, by their index in base."""
     before, after = ([key(piece.node) for piece in side] for side in (base, other))
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     hunks: list[Hunk] = []
     kept: dict[int, Piece] = {}
-    for tag, a, b, c, d in matcher.get_opcodes():
+    for tag, a, b, c, d in opcodes(before, after):
         if tag == "equal":
             kept |= zip(range(a, b), other[c:d], strict=True)
         elif b - a == d - c:
@@ -207,10 +205,12 @@ def renew_names(pieces: list[Piece]) -> list[Piece]:
     return out
 
 
-def prove(pieces: list[Piece]) -> None:
+def prove(pieces: list[Piece], document: Path) -> None:
     """Raise DocumentError, at its place in the copy, for what the document could not hold."""
     try:
-        back = split(parse(text_of(pieces)))
+        elements = parse(text_of(pieces))
+        targets(elements, document)
+        back = split(elements)
     except DocumentError as error:
         lines = starts(pieces)
         i = min(bisect(lines, error.line), len(pieces)) - 1
@@ -326,7 +326,7 @@ def fold(base_text: str, text: str, book: Any, copy: Path, name: str) -> tuple[s
             alone.append(two)
     current = [kept.get(i, piece) for i, piece in enumerate(base)]
     pieces = put_together(base, [*ours, *write_new(alone, current)], kept)
-    prove(pieces)
+    prove(pieces, Path(name))
     new_base = put_together(base, write_new(theirs, base), dict(enumerate(base)))
     return top(text) + text_of(renew_names(pieces)), top(base_text) + text_of(new_base)
 

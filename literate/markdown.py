@@ -148,6 +148,7 @@ NO_MARKDOWN = {
 
 
 DEEPEST = 60
+REAL = "make it a code cell, whose fence in Markdown begins with ```python"
 
 
 def read_markdown(text: str, references: dict[str, Any]) -> list[Node]:
@@ -194,7 +195,7 @@ def read_markdown_block(part: SyntaxTreeNode, lines: list[str], container: str) 
         return read_html(node, part.content.rstrip("\n"))
     info = re.sub(r"\s+", " ", part.info.strip()) if part.type == "fence" else ""
     if info.split(" ")[0] in ("python", "py", "python3"):
-        raise DocumentError(start + 1, "Python that does not run; make it a code cell")
+        raise DocumentError(start + 1, f"Python that does not run; {REAL}")
     if info:
         language, *words = info.split(" ")
         info = " ".join([language, *words, ":eval no :exports code"])
@@ -319,7 +320,8 @@ def read_span(part: SyntaxTreeNode, line: int) -> list[Span]:
         alt = part.content
         image = Span("link", f"file:{path}")
         if re.match(r"[a-z]+:|/", path) or not IMAGE.fullmatch(image.text):
-            raise DocumentError(line, f"the image {path} is not a file here; put it in images/")
+            remedy = "save it as images/NAME.png, and write ![](images/NAME.png)"
+            raise DocumentError(line, f"the image {path} is not a file here; {remedy}")
         if part.attrs.get("title") or alt not in ("", path):
             message = f"the image's text `{alt}` has no place in Org; write it as text below"
             raise DocumentError(line, f"{message}, and ![]({path})")

@@ -25,8 +25,8 @@ import nbformat
 from jupytext.languages import _JUPYTER_LANGUAGES
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from .files import on_disk, read
-from .markdown import MARKDOWN, read_markdown, write_markdown
+from .files import on_disk, opcodes, read
+from .markdown import MARKDOWN, REAL, read_markdown, write_markdown
 from .nodes import Node, key
 from .org import (
     ARGUMENTS,
@@ -37,6 +37,7 @@ from .org import (
     figure_in,
     parse,
     plain_body,
+    usual,
 )
 from .orgtext import org_lines
 from .pieces import Piece, split
@@ -230,6 +231,7 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
         if cell.cell_type == "markdown":
             MARKDOWN.parse(cell.source, references)
     pieces: list[Piece] = []
+    valued: set[int] = set()  # the pieces of code that Jupyter shows a value or a plot of
     for number, cell in enumerate(book.cells, 1):
         first = cell.metadata.get("line", 0) - 1
         place = (
@@ -244,6 +246,8 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
         except DocumentError as error:
             where = f"{place}{max(first, 0) + error.line}"
             raise DocumentError(1, str(error), place=where) from None
+        if shows(cell):
+            valued.add(len(pieces))
         for node, after in zip(nodes, [*nodes[1:], None], strict=False):
             gap = "" if after and not after.gap else "\n"
             pieces.append(Piece(node, "", gap, place=place, line=max(first, 0) + node.line))
@@ -251,10 +255,17 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
     for piece in titles[1:]:
         message = "a second title; chapters begin with ##"
         raise DocumentError(1, message, place=f"{piece.place}{piece.line}")
-    return with_arguments(pieces, known)
+    return with_arguments(pieces, known, valued)
 
 
-def with_arguments(pieces: list[Piece], known: list[Piece]) -> list[Piece]:
+def shows(cell: Any) -> bool:
+    """Whether Jupyter shows anything of a cell but what it printed."""
+    outputs = cell.get("outputs") if cell.cell_type == "code" else None
+    kinds = [isinstance(each, dict) and each.get("output_type") for each in outputs or []]
+    return "execute_result" in kinds or "display_data" in kinds
+
+
+def with_arguments(pieces: list[Piece], known: list[Piece], valued: set[int]) -> list[Piece]:
     """The pieces, with arguments for each code cell that has none. Raises DocumentError.
 
     Code that is as it was has its own; edited code has those of the cell that it replaces.
@@ -262,8 +273,7 @@ def with_arguments(pieces: list[Piece], known: list[Piece]) -> list[Piece]:
     old = [key(piece.node) for piece in known if piece.node.kind == "code"]
     at = [i for i, piece in enumerate(pieces) if piece.node.kind == "code"]
     new = [key(pieces[i].node).text for i in at]
-    matcher = difflib.SequenceMatcher(None, [node.text for node in old], new, autojunk=False)
-    for _, a, b, c, d in matcher.get_opcodes():
+    for _, a, b, c, d in opcodes([node.text for node in old], new):
         for n in range(c, d):
             piece = pieces[at[n]]
             if piece.node.info:
@@ -274,7 +284,7 @@ def with_arguments(pieces: list[Piece], known: list[Piece]) -> list[Piece]:
             try:
                 found = [node.info for node in near] or [
                     *(node.info for node in old[a:b]),
-                    usual(piece.node.text),
+                    new_arguments(piece.node.text, at[n] in valued),
                 ]
             except DocumentError as error:
                 row = piece.line + error.line - 1
@@ -292,7 +302,8 @@ def with_arguments(pieces: list[Piece], known: list[Piece]) -> list[Piece]:
 
 def like(one: str, two: str) -> bool:
     """Whether one of two pieces of code can be the other, edited."""
-    return difflib.SequenceMatcher(None, one, two, autojunk=False).ratio() > 0.5
+    matcher = difflib.SequenceMatcher(None, one, two, autojunk=False)
+    return (matcher.ratio if len(one) * len(two) < 1_000_000 else matcher.quick_ratio)() > 0.5
 
 
 def read_code(cell: Any) -> list[Node]:
@@ -308,6 +319,8 @@ def read_code(cell: Any) -> list[Node]:
         raise DocumentError(1, "this cell is not part of the document; use another")
     args = {a: str(cell.metadata[a]) for a in NAMES if a in cell.metadata}
     magic = re.match(r"%%(\S+)[ ]*\n", source)
+    if magic and re.fullmatch(r"py(?:thon)?[\d.]*", magic[1]):
+        raise DocumentError(1, f"`{magic[1]}` is no language here; {REAL}")
     if magic and magic[1] in LANGUAGES and not args:
         info = f"{magic[1]} :eval no :exports code"
         return [Node("fence", source[magic.end() :], info=info)]
@@ -324,37 +337,19 @@ def read_code(cell: Any) -> list[Node]:
     return [Node("code", source, info=tuple(sorted(args.items())))]
 
 
-def calls(node: ast.AST) -> bool:
-    """Whether anything in it is called, which might print."""
-    return any(isinstance(inner, (ast.Call, ast.Await)) for inner in ast.walk(node))
-
-
-def usual(code: str) -> tuple[tuple[str, str], ...]:
-    """The header arguments of new code: a figure's, a silent block's, or an example's."""
+def new_arguments(code: str, valued: bool) -> tuple[tuple[str, str], ...]:
+    """The header arguments of new code. Raises DocumentError: only Jupyter shows values."""
+    results = usual(code)
     try:
-        body = ast.parse(code).body
+        [last] = ast.parse(code).body[-1:]
     except (SyntaxError, ValueError):
-        body = []
-    quiet = (
-        ast.FunctionDef,
-        ast.ClassDef,
-        ast.Import,
-        ast.ImportFrom,
-        ast.Assign,
-        ast.AnnAssign,
-    )
-    strings = (
-        [n.value for n in ast.walk(body[-1]) if isinstance(n, ast.Constant)] if body else []
-    )
-    results = "output"
-    if any(str(value).startswith(f"{IMAGES}/") for value in strings):
-        results = "file" if isinstance(body[-1], ast.Expr) else "output"
-    elif body and isinstance(body[-1], ast.Expr) and not calls(body[-1]):
-        line = body[-1].lineno
+        last = ast.Pass()
+    calls = any(isinstance(node, (ast.Call, ast.Await)) for node in ast.walk(last))
+    if results == "output" and isinstance(last, ast.Expr) and (valued or not calls):
+        line = last.lineno
         what = code.split("\n")[line - 1].strip()[:50]
-        raise DocumentError(line, f"`{what}` shows its value in Jupyter only; print it")
-    elif body and all(isinstance(statement, quiet) for statement in body):
-        results = "silent"
+        remedy = f"print it, or save it in {IMAGES}/ and let its path be the last value"
+        raise DocumentError(line, f"`{what}` shows its value in Jupyter only; {remedy}")
     return (("exports", EXPORTS[results][0]), ("results", results))
 
 

@@ -6,6 +6,7 @@ What is not known is refused, with its line and with what to write instead; noth
 
 from __future__ import annotations
 
+import ast
 import re
 from bisect import bisect_left
 from collections import Counter
@@ -118,6 +119,10 @@ GRAMMAR = re.compile(
 # Why no element begins with a line: the first of these that the line matches.
 NO_ELEMENT = {
     r"#\+begin_(src|example|quote)\b": "is not closed; add #+end_… (comma before Org inside)",
+    r"#\+end": "ends nothing; remove it",
+    r"(?i)#\+(title|options|property|startup|(begin|end)_(src|example|quote)\b)": (
+        "is known in lower case only; write it so"
+    ),
     r"(?i)#\+begin": "would vanish; use #+begin_src, example or quote, or #+HTML: lines",
     r"(?i)#\+end": "ends nothing; remove it",
     r"#\+RESULTS:": "needs `: ` lines, an example or a link, and then a blank line",
@@ -207,9 +212,12 @@ def check_characters(text: str, place: str = "", tabs: bool = True) -> None:
 def read_block(kind: str, line: int, text: str) -> Block:
     """The source block that begins at `line`. Raises DocumentError for a wrong header."""
     header = text.split("\n", 1)[0]
-    found = re.fullmatch(r"#\+begin_src ([a-z][\w-]*)((?: +\S+ +[^\s:]\S*)*) *", header)
+    found = re.fullmatch(r"#\+begin_src ([a-zA-Z][\w-]*)((?: +\S+ +[^\s:]\S*)*) *", header)
     if not found:
-        raise DocumentError(line, f"`{header[:50]}` needs a language and :argument value pairs")
+        what = "needs a language, such as cpp for C++, and :argument value pairs"
+        raise DocumentError(line, f"`{header[:50]}` {what}")
+    if found[1] != "python" and re.fullmatch(r"(?i)py(thon)?[\d.]*", found[1]):
+        raise DocumentError(line, f"`{found[1]}` is no language here; write python")
     language, words = found[1], found[2].split()
     for name in words[::2]:
         if name not in ARGUMENTS or words[::2].count(name) > 1:
@@ -220,22 +228,45 @@ def read_block(kind: str, line: int, text: str) -> Block:
     results, exports = block.args.get("results"), block.args.get("exports")
     if not block.runs:
         if block.args.get("eval") != "no" or exports != "code" or results:
-            raise DocumentError(
-                line, f"{language} never runs here; write :eval no :exports code"
-            )
+            known = [f":{name} {value}" for name, value in args.items() if name == "tangle"]
+            write = " ".join(["#+begin_src", language, *known, ":eval no :exports code"])
+            raise DocumentError(line, f"{language} never runs here; write `{write}`")
         return block
     if "eval" in block.args:
         raise DocumentError(line, "every Python block runs; leave :eval out")
     if results not in EXPORTS or exports not in EXPORTS[results]:
         kinds = "; ".join(f":results {r} :exports {' or '.join(e)}" for r, e in EXPORTS.items())
         given = f":results {results or '(missing)'} :exports {exports or '(missing)'}"
-        raise DocumentError(line, f"{given} is unknown, or contradicts itself; write {kinds}")
+        message = f"{given} is unknown, or contradicts itself; write {kinds}"
+        if not results or not exports:
+            likely = "silent" if "tangle" in args else results or usual(block.code)
+            args |= {"results": likely, "exports": EXPORTS.get(likely, ("both",))[0]}
+            words = [f":{name} {args[name]}" for name in args]
+            message = f"incomplete; write `{' '.join(['#+begin_src python', *words])}`"
+        raise DocumentError(line, message)
     if "tangle" in block.args and results != "silent":
         raise DocumentError(line, "a tangled block shows no result; write :results silent")
     if "\t" in text:
         line += text.split("\t")[0].count("\n")
         raise DocumentError(line, "a tab in Python code; use blanks")
     return block
+
+
+def usual(code: str) -> str:
+    """The results that a Python block most likely has: a figure, none, or what it prints."""
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError):
+        return "output"
+    quiet = (
+        *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
+        *(ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign),
+    )
+    last = ast.walk(body[-1]) if body and isinstance(body[-1], ast.Expr) else ()
+    strings = [str(node.value) for node in last if isinstance(node, ast.Constant)]
+    if any(string.startswith(f"{IMAGES}/") for string in strings):
+        return "file"
+    return "silent" if body and all(isinstance(one, quiet) for one in body) else "output"
 
 
 def check_elements(elements: list[Element]) -> None:

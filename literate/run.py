@@ -80,7 +80,8 @@ def execute(elements: list[Element], document: Path, end: float = math.inf) -> M
             start = report["end"]
             if "error" in report:
                 trace = output.decode(errors="backslashreplace") + report["trace"]
-                raise DocumentError(report["line"], report["error"], trace, block=block.line)
+                error = report["error"] + remedy(report["error"], document)
+                raise DocumentError(report["line"], error, trace, block=block.line)
             made.printed[block.line] = output.decode(errors="backslashreplace")
             if block.results == "output":
                 made.results[block.line] = format_output(block, output)
@@ -91,6 +92,17 @@ def execute(elements: list[Element], document: Path, end: float = math.inf) -> M
             if path.is_file():
                 made.figures[path.relative_to(stage).as_posix()] = path.read_bytes()
     return made
+
+
+def remedy(error: str, document: Path) -> str:
+    """What to do about an error: a block reads a file only if the document links to it."""
+    missing = re.match(r"FileNotFoundError: .*: '([^'/~][^']*)'$", error)
+    if not missing or not (document.parent / missing[1]).exists():
+        return ""
+    link = f"[[file:{os.path.normpath(missing[1])}]]"
+    return (
+        f". It is there, but a block has only what the text links to: link to it first, {link}"
+    )
 
 
 def needed_files(elements: list[Element], document: Path) -> dict[str, bytes]:

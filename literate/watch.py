@@ -36,7 +36,7 @@ from .org import (
     with_results,
 )
 from .page import NAME, page
-from .run import ROOT, environment, format_figure, format_output, needed_files
+from .run import ROOT, environment, format_figure, format_output, needed_files, remedy
 from .tangle import edited, load, protect, remember, tangle
 
 COPIES = ("micrograd.md", "micrograd.ipynb")
@@ -182,7 +182,8 @@ class Session:
             self.end = report["end"]
             if "error" in report:
                 trace = output.decode(errors="backslashreplace") + report["trace"]
-                raise DocumentError(report["line"], report["error"], trace, block=block.line)
+                error = report["error"] + remedy(report["error"], self.document)
+                raise DocumentError(report["line"], error, trace, block=block.line)
             if block.results == "output":
                 self.results[self.at] = format_output(block, output)
             if block.results == "file":
