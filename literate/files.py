@@ -180,12 +180,12 @@ def rising(a: list[int], b: list[int]) -> list[tuple[int, int]]:
     ends: list[int] = []  # the least place in b at which a chain of each length ends
     chains: list[Any] = []  # and that chain, as pairs of its last link and the rest
     for x, one in enumerate(a):
-        y = where.get((one, seen[one]))
+        place = where.get((one, seen[one]))
         seen[one] += 1
-        if y is not None:
-            n = bisect_left(ends, y)
-            ends[n : n + 1] = [y]
-            chains[n : n + 1] = [((x, y), chains[n - 1] if n else None)]
+        if place is not None:
+            n = bisect_left(ends, place)
+            ends[n : n + 1] = [place]
+            chains[n : n + 1] = [((x, place), chains[n - 1] if n else None)]
     found = []
     chain: Any = chains[-1] if chains else None
     while chain:
