@@ -1762,16 +1762,16 @@ def linear(matrix: Iterable, x: Sequence) -> list[Value]:
     return [dot(row, x) for row in matrix]
 
 
-def adam(p, g, rate, m=0.0, v=0.0, a=1.0, b=1.0):
-    """Adam's step, with microgpt's numbers: an update for jit's train(), or for floats."""
-    m, v, a, b = 0.85 * m + 0.15 * g, 0.99 * v + 0.01 * g * g, 0.85 * a, 0.99 * b
-    return p - rate * (m / (1 - a)) / (raised(v / (1 - b), 0.5) + 1e-8), m, v, a, b
-
-
 def norm(x: Sequence) -> list[Value]:
     """x, over the root of its mean square: numbers of a size that suits the next layer."""
     scale = 1 / (dot(x, x) * (1 / len(x)) + 1e-5).sqrt()
     return [a * scale for a in x]
+
+
+def adam(p, g, rate, m=0.0, v=0.0, a=1.0, b=1.0):
+    """Adam's step, with microgpt's numbers: an update for jit's train(), or for floats."""
+    m, v, a, b = 0.85 * m + 0.15 * g, 0.99 * v + 0.01 * g * g, 0.85 * a, 0.99 * b
+    return p - rate * (m / (1 - a)) / (raised(v / (1 - b), 0.5) + 1e-8), m, v, a, b
 
 
 def attend(query: Sequence, keys: Sequence, values: Sequence) -> tuple[list, list]:
@@ -1780,12 +1780,37 @@ def attend(query: Sequence, keys: Sequence, values: Sequence) -> tuple[list, lis
     return shares, [dot(shares, column) for column in zip(*values, strict=True)]
 
 
-class GPT(Module):
+class LetterModel(Module):
+    """Matrices of Values, and the cost of a name; a call gives the logits after a letter."""
+
+    letters: list[list[Value]]
+
+    def parameters(self) -> list[Value]:
+        matrices = [x for x in vars(self).values() if isinstance(x, list)]
+        return [p for matrix in matrices for row in matrix for p in row]
+
+    def __call__(self, letter: Any, past: list) -> list[Value]:
+        raise NotImplementedError
+
+    def loss(self, *numbers: Any) -> Value:
+        """The cost of a name, for jit.
+
+        numbers: its letters, one-hot, with the dots around it and after it; then a weight for
+        each place, by which the cost of the letter that follows it is multiplied.
+        """
+        n, past = len(self.letters), list[Any]()
+        places = len(numbers) // (n + 1)
+        letters = [numbers[i * n : (i + 1) * n] for i in range(places + 1)]
+        pairs = zip(letters[:-1], letters[1:], strict=True)
+        costs = [cross_entropy(self(x, past), y) for x, y in pairs]
+        return dot(costs, numbers[-places:])
+
+
+class GPT(LetterModel):
     """A transformer of one layer, with the architecture of microgpt.
 
-    tokens: how many letters there are. width: the numbers that stand for a letter. heads:
-    which share the width. block: the number of places. The parameters are matrices of Values,
-    drawn by random.gauss(0, 0.08).
+    tokens: how many letters there are. width: the numbers that stand for one. heads: they
+    share the width. block: the number of places. All are drawn by random.gauss(0, 0.08).
     """
 
     def __init__(self, tokens: int = 27, width: int = 16, heads: int = 4, block: int = 16):
@@ -1798,17 +1823,14 @@ class GPT(Module):
         self.up, self.down = matrix(4 * width, width), matrix(width, 4 * width)
         self.scores = matrix(tokens, width)
 
-    def parameters(self) -> list[Value]:
-        matrices = [x for x in vars(self).values() if isinstance(x, list)]
-        return [p for matrix in matrices for row in matrix for p in row]
-
     def __call__(self, letter: Any, past: list) -> list[Value]:
         """A logit for each letter that may follow.
 
-        letter: an index, or a list with a 1 at that index and 0 elsewhere. past: the keys and
-        values of the places before, a pair for each; [] for the first. This place's are added.
+        letter: an index, or one-hot. past: a key and a value for each place before; this
+        place's are added.
         """
-        found = self.letters[letter] if type(letter) is int else linear(zip(*self.letters), letter)
+        columns = zip(*self.letters, strict=True)
+        found = self.letters[letter] if type(letter) is int else linear(columns, letter)
         x = norm([a + b for a, b in zip(found, self.places[len(past)], strict=True)])
         query, key, value = (linear(m, norm(x)) for m in (self.query, self.key, self.value))
         past.append((key, value))
@@ -1821,18 +1843,6 @@ class GPT(Module):
         hidden = [a.relu() for a in linear(self.up, norm(x))]
         x = [a + b for a, b in zip(x, linear(self.down, hidden), strict=True)]
         return linear(self.scores, x)
-
-    def loss(self, *numbers: Any) -> Value:
-        """The cost of a name, for jit: its letters as lists of 0 and 1, then their weights.
-
-        numbers: tokens for each letter, the dots around the name and after it included; and a
-        weight for each place, by which the cost of the letter that follows it is multiplied.
-        """
-        n, past = len(self.letters), list[Any]()
-        places = len(numbers) // (n + 1)
-        letters = [numbers[i * n : (i + 1) * n] for i in range(places + 1)]
-        costs = [cross_entropy(self(x, past), y) for x, y in zip(letters, letters[1:])]
-        return dot(costs, numbers[-places:])
 
 
 __all__ += ["softmax", "cross_entropy", "adam", "GPT"]

@@ -2,7 +2,8 @@
 
 Every contender trains the same network on the same points from the same weights, in a process
 of its own (see contenders.py). They take turns, so that whatever else the machine does hits
-them alike; all must arrive at the same losses. Prints one table, in Org's form.
+them alike; all must arrive at the same losses. Prints one table, in Org's form; then sizes.py
+prints one for networks of other sizes, and writing.py one for the GPT of chapter 11.
 """
 
 import argparse
@@ -167,6 +168,11 @@ def table(contenders: list[Contender]) -> list[str]:
         row += [human(c.ready["compile"]) if "compile" in c.ready else ""]
         row += [f"{c.ready['memory']:.0f}" if "memory" in c.ready else ""]
         rows.append([*row, c.ready.get("setting", "")])
+    return aligned(rows)
+
+
+def aligned(rows: list[list[str]]) -> list[str]:
+    """The lines of an Org table of rows, the first of which is its head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = [[x.ljust(n) for x, n in zip(row, widths, strict=True)] for row in rows]
     lines = [f"| {' | '.join(row)} |" for row in padded]
@@ -252,6 +258,10 @@ def main() -> None:
     if ends:
         print(f"{len(ends)} contenders took all 100 steps, and end on the loss {ends[0]:.12f}.")
     print(*machine(), sep="\n")
+    if not options.only and not options.quick:
+        for script in ("sizes.py", "writing.py"):
+            print(flush=True)
+            subprocess.run([sys.executable, str(HERE / script)])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python examples/names.py            # the engine; writes examples/names-gpt.txt
     python examples/names.py --torch    # PyTorch, from the same start and on the same names
 
-Both print the mean loss of the last hundred steps, and the loss on the names held back, a letter.
+Both print the mean loss of the last hundred steps, and that on the names held back, a letter.
 """
 
 import argparse
@@ -75,12 +75,12 @@ def pytorch(model, known, held, rates, batch):
             return F.rms_norm(x, (width,), eps=1e-5)
 
         x = norm(t["letters"][spelt[:, :-1]] + t["places"][:PLACES])
-        heads = (
+        query, key, value = (
             (norm(x) @ t[name].T).view(n, PLACES, model.heads, -1).transpose(1, 2)
             for name in ("query", "key", "value")
         )
-        seen = F.scaled_dot_product_attention(*heads, is_causal=True).transpose(1, 2)
-        x = x + seen.reshape(n, PLACES, width) @ t["mix"].T
+        seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + seen.transpose(1, 2).reshape(n, PLACES, width) @ t["mix"].T
         x = x + torch.relu(norm(x) @ t["up"].T) @ t["down"].T
         costs = F.cross_entropy(
             (x @ t["scores"].T).transpose(1, 2), spelt[:, 1:], reduction="none"

@@ -70,3 +70,35 @@ def test_a_contender_that_fails_is_named_with_its_reason(bench, tmp_path, monkey
     contender.end()
     assert "KeyError: 'X'" in contender.failed
     assert contender.seconds == []
+
+
+def script(name, *arguments, before="pass"):
+    """A benchmark's script in a process of its own, since it keeps to one core."""
+    code = f"import sys, {name}; sys.argv[1:] = {arguments!r}; {before}; {name}.main()"
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=300, cwd=ROOT / "benchmarks"
+    )
+
+
+SCRIPTS = {
+    "sizes": ("--widths", "4", "--rows", "10", "--turns", "1"),
+    "writing": ("--batches", "1", "--turns", "1", "--only", "this engine", "PyTorch"),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_table_has_a_row_for_each_size_or_contender_if_their_losses_agree(name):
+    pytest.importorskip("torch")
+    done = script(name, *SCRIPTS[name])
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert len(rows) == 3 and len({row.count("|") for row in rows}) == 1
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_losses_that_part_are_named_and_nothing_is_timed(name):
+    other = f"{name}.CONTENDERS['PyTorch'] = (lambda *_: lambda: [0.5], None)"
+    done = script(name, *SCRIPTS[name], before=other)
+    assert done.returncode == 1 and "in step 0, PyTorch has the loss 0.5" in done.stderr
+    assert done.stdout == ""

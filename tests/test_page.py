@@ -213,7 +213,7 @@ def test_the_page_is_written(tmp_path):
     ("caption", "alt"),
     [
         ("/A picture of/ ~a~.", "A picture of a."),
-        ('/A "picture",/\n/of/ ~a < b~: /here/.', 'A "picture", of a < b: here.'),
+        ('/A "wide" picture/\n/of/ ~a < b~: /here/.', 'A "wide" picture of a < b: here.'),
         ("This is /no/ caption.", "a"),
         ("...", "a"),
     ],
