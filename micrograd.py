@@ -930,17 +930,25 @@ class Program:
             )
 
     def place(self, values: list[int], counters: list[tuple[str, int]]) -> str:
-        """An index that runs through values as counters go round; at worst a table of them."""
-        strides, sizes, line = [], [], values[:1]
+        """An index that runs through values as counters go round.
+
+        A counter that takes it up by the same step everywhere is multiplied by that step; of
+        the others, a table is made.
+        """
+        strides, sizes, table, n = [], [], values, 1
         for name, m in counters:
-            step = values[len(line)] - values[0] if m > 1 else 0
-            strides.append((step, name))
-            sizes.append((len(line), name))
-            line = [b + step * j for j in range(m) for b in line]
-        if line == values:
-            return index(values[0], strides)
-        self.tables.append(values)
-        return f"t{len(self.tables) - 1}[{index(0, sizes)}]"
+            step = table[n] - table[0] if m > 1 else 0
+            rows = [table[q : q + n] for q in range(0, len(table), n)]
+            if rows == [[b + step * j for b in row] for row in rows[::m] for j in range(m)]:
+                strides.append((step, name))
+                table = [*chain(*rows[::m])]
+            else:
+                sizes.append((n, name))
+                n *= m
+        if not sizes:
+            return index(table[0], strides)
+        self.tables.append(table)
+        return index(0, [(1, f"t{len(self.tables) - 1}[{index(0, sizes)}]"), *strides])
 
     def spell(self, loop: Loop) -> tuple:
         """loop as texts that Python, C and JavaScript share."""
@@ -1369,12 +1377,12 @@ void run(update *rule, long me, long long *size, long long *sync,
         for (long b = me; b < blocks; b += team)
             for (long t = b; t < tiles && !*stop; t += blocks) {
                 V (*x)[STRIDE] = X + INPUTS * (batch < rows ? me : t);
-                for (int i = 0; i < INPUTS && (k == 0 || batch < rows); i++)
-                    for (long q = 0; q < STRIDE * L; q++) {
-                        long n = t * tile * 8 + q - pad;
-                        n = n < 0 || n >= batch ? 0 : n;
-                        ((double *)x[i])[q] = data[(k * batch + n) % rows * INPUTS + i];
-                    }
+                for (long q = 0; q < STRIDE * L && (k == 0 || batch < rows); q++) {
+                    long n = t * tile * 8 + q - pad;
+                    n = n < 0 || n >= batch ? 0 : n;
+                    const double *row = data + (k * batch + n) % rows * INPUTS;
+                    for (int i = 0; i < INPUTS; i++) ((double *)x[i])[q] = row[i];
+                }
                 long R = LEAST(units - t * tile, tile);
                 double *sum = G + PLACES * b;
                 each(R * (8 / L), p, x, v, t == b ? sum : g, mask[t == 0]);
