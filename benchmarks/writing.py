@@ -31,7 +31,7 @@ from micrograd import GPT, Value, adam, cross_entropy, jit
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACES = 16
-STEPS = 64
+STEPS = 256
 RATES = [0.01 * (1 - k / STEPS) for k in range(STEPS)]
 
 
@@ -221,7 +221,7 @@ def table(batches, turns, only):
     ready: dict[str, float] = {}
     times: dict[str, dict[int, float]] = {name: {} for name in CONTENDERS}
     for batch in batches:
-        names = load(64 if batch == 1 else 16 * batch)
+        names = load(max(STEPS, 16 * batch))
         trained, losses = {}, {}
         taken: dict[str, list[float]] = {}
         for name in only:
