@@ -23,6 +23,9 @@
 
 (defvar literate-documents nil "The documents which stand beside a copy of this file.")
 
+(defconst literate--folder (file-name-directory (or load-file-name buffer-file-name))
+  "Where this file and the package `literate' are.")
+
 (define-minor-mode literate-mode
   "Tangle and run this Org buffer as `python -m literate' does."
   :lighter " Literate"
@@ -40,60 +43,21 @@
      (list (if (file-executable-p own) own
              (or (executable-find "python3") "python"))))))
 
-(defun literate--fail (line format &rest arguments)
-  "Signal an error at LINE: FORMAT with its ARGUMENTS says what, what to do."
-  (user-error "%s:%d: %s" (file-name-nondirectory buffer-file-name) line
-              (apply #'format format arguments)))
-
 ;; Tangling
 
 (defun literate--check ()
-  "Signal an error at the first block that is not closed, or whose header is wrong."
-  (let ((case-fold-search t) open)      ; the open block: (LINE . KIND)
-    (save-excursion
-      (goto-char (point-min))
-      (while (re-search-forward
-              "^[ \t]*#\\+\\(begin\\|end\\)_\\(src\\|example\\|quote\\)\\>\\(.*\\)$" nil t)
-        (let ((line (line-number-at-pos))
-              (begin (equal (downcase (match-string 1)) "begin"))
-              (kind (downcase (match-string 2)))
-              (header (match-string-no-properties 3)))
-          (cond ((and begin open) (literate--unclosed open))
-                (begin (setq open (cons line kind))
-                       (when (equal kind "src") (literate--check-header line header)))
-                ((not (equal kind (cdr open)))
-                 (if open (literate--unclosed open)
-                   (literate--fail line "#+end_%s without its beginning; remove it or add #+begin_%s"
-                                   kind kind)))
-                (t (setq open nil))))))
-    (when open (literate--unclosed open))))
-
-(defun literate--unclosed (open)
-  "Signal that the block OPEN has no end."
-  (literate--fail (car open) "#+begin_%s is not closed; add #+end_%s" (cdr open) (cdr open)))
-
-(defun literate--check-header (line header)
-  "Signal an error at LINE if the HEADER of a block has arguments unknown here."
-  (let ((words (cdr (split-string header))))
-    (while words
-      (let ((name (pop words)) (value (pop words)))
-        (unless (member name '(":tangle" ":exports" ":results" ":session" ":eval"))
-          (literate--fail line "unknown header argument %s; known are :tangle, :exports, %s"
-                          name ":results, :session and :eval"))
-        (unless (and value (not (string-prefix-p ":" value)))
-          (literate--fail line "header argument %s has no value or two; give it one" name))
-        (when (equal name ":tangle") (literate--check-target line value))))))
-
-(defun literate--check-target (line name)
-  "Signal an error at LINE unless NAME is a file inside the document's folder."
-  (let ((root (file-name-as-directory (file-truename default-directory)))
-        (file (file-truename (expand-file-name name))))
-    (unless (and (string-prefix-p root file)
-                 (equal name (file-relative-name (expand-file-name name))))
-      (literate--fail line ":tangle %s is outside the repository; name a plain path inside" name))
-    (when (or (member name '("yes" "no")) (file-directory-p file)
-              (file-equal-p file buffer-file-name))
-      (literate--fail line ":tangle %s cannot be written; name another file, or none" name))))
+  "Signal what `python -m literate' finds wrong with this buffer, as it would be saved."
+  (let* ((coding-system-for-write buffer-file-coding-system)
+         (process-environment
+          (cons (concat "PYTHONPATH=" literate--folder) process-environment))
+         (python (car (split-string-and-unquote (literate--python))))
+         (name buffer-file-name)
+         (said (generate-new-buffer " *literate*")))
+    (unwind-protect
+        (unless (equal 0 (call-process-region (point-min) (point-max) python nil said nil
+                                              "-m" "literate" "accept" name))
+          (user-error "%s" (with-current-buffer said (string-trim (buffer-string)))))
+      (kill-buffer said))))
 
 (defun literate--targets ()
   "The files that this document tangles to: a list of (NAME BODY ...), in order."
@@ -104,9 +68,6 @@
               (name (cdr (assq :tangle (nth 2 info)))))
          (unless (member name '(nil "no"))
            (let ((body (org-trim (nth 1 info) t)))
-             (when (equal body "")
-               (literate--fail (line-number-at-pos nil t)
-                               "a tangled block without code; remove it"))
              (unless (assoc name targets) (push (list name) targets))
              (nconc (assoc name targets) (list body)))))))
     (nreverse targets)))
@@ -322,7 +283,7 @@ Org would go on after an error, and take stderr for a part of the result.")
   "Open the document, call ACTION there; on an error say it and exit with status 1."
   (condition-case failure
       (let ((enable-local-variables :safe) (enable-local-eval nil))
-        (with-current-buffer (find-file-noselect (car literate-documents))
+        (with-current-buffer (find-file-noselect (expand-file-name "README.org" literate--folder))
           (funcall action)))
     (error (message "%s" (error-message-string failure))
            (kill-emacs 1))))
@@ -342,8 +303,7 @@ Org would go on after an error, and take stderr for a part of the result.")
   (when (and buffer-file-name (member (file-truename buffer-file-name) literate-documents))
     (literate-mode)))
 
-(let ((beside (file-name-directory (or load-file-name buffer-file-name))))
-  (add-to-list 'literate-documents (file-truename (expand-file-name "README.org" beside))))
+(add-to-list 'literate-documents (file-truename (expand-file-name "README.org" literate--folder)))
 (add-hook 'org-mode-hook #'literate--setup)
 (dolist (buffer (buffer-list))
   (with-current-buffer buffer

@@ -23,12 +23,13 @@ from .exercise import exercise_command
 from .files import written
 from .org import DocumentError
 from .run import catch_signals, run_command
-from .tangle import tangle_command
+from .tangle import accept_command, tangle_command
 
 NAME = "python -m literate"
 DOCUMENT = Path(__file__).resolve().parent.with_name("README.org")
 VERBS = {
     "tangle": "write the program that the document contains",
+    "accept": "read a document from standard input; say what is wrong with it",
     "run": "run its Python blocks; refresh the program, every figure and result",
     "check": "run them and show what differs; change nothing",
     "detangle": "take edits of the program into the document",
@@ -43,6 +44,7 @@ VERBS = {
 
 PLAIN: dict[str, Callable[..., int]] = {
     "tangle": tangle_command,
+    "accept": accept_command,
     "run": run_command,
     "check": check_command,
     "detangle": detangle_command,

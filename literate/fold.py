@@ -261,7 +261,7 @@ def write_copy(document: Path, name: str, written: Callable[[Any], str]) -> int:
     copy = document.with_name(name)
     old = read(copy)
     if old is not None and has_edits(document, copy, old):
-        message = f"has edits; bring them back first: make fold FROM={name}, or remove it"
+        message = f"has edits; bring them back first: make fold FROM={name}, or rename it"
         raise DocumentError(1, message, place=name)
     files = {**notebook.keep_source(text, document), name: data.encode()}
     changed = name in write(files, document.parent)
@@ -289,14 +289,19 @@ def fold_command(document: Path, copy: Path) -> int:
     name = notebook.made_from(book)
     base_text = notebook.recall(name, document)
     if base_text is None:
-        what = f"made from a {document.name} ({name[:12]}) that is not known here"
-        message = f"{what}; make a new copy, and carry your edits over to it"
+        what = (
+            f"the {document.name} ({name[:12] or '?'}) that it was made from is not known here"
+        )
+        message = f"{what}; rename it, make a new copy, and carry your edits over"
         raise DocumentError(1, message, place=copy.name)
+    if not name:
+        last = f"as a copy of the {document.name} from which the last one was made"
+        print(f"{copy.name}: does not say what it was made from; taken {last}")
     new_text, new_base = fold(base_text, text, book, copy, document.name)
     files = notebook.keep_source(new_base, document)
     if new_text != text:
         files[document.name] = new_text.encode()
-    if new_base != base_text:  # the next time, only what was edited since counts
+    if name and new_base != base_text:  # the next time, only what was edited since counts
         data = need(copy).replace(name.encode(), notebook.blob(new_base).encode())
         files[str(copy.resolve())] = data
     write(files, document.parent)

@@ -61,6 +61,8 @@ METADATA: dict[str, Any] = {
     },
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
 }
+# What begins a copy in Markdown. Editors that don't know it make a line and a heading of it.
+HEADER = re.compile(r"\s*(?:---\n([\s\S]*?)\n---\n|_{3,}\n+([^\n]*\bliterate:[^\n]*)\n)")
 FIGURES = """\
 # This cell is not part of the document. It lets a notebook show a figure, given its path.
 get_ipython().display_formatter.formatters["image/svg+xml"].for_type(
@@ -197,7 +199,12 @@ def read_notebook(path: Path, data: bytes) -> Any:
         if path.suffix == ".ipynb":
             book = nbformat.reads(text, as_version=4)
         else:
-            book = jupytext.reads(text, fmt="md")
+            header = HEADER.match(text)
+            start = header.end() if header else 0
+            own = jupytext.writes(new_notebook(metadata=METADATA), fmt="md")
+            book = jupytext.reads(own + text[start:], fmt="md")
+            made = re.search(r"\bblob: ([0-9a-f]{40})\b", text[:start])
+            book.metadata["literate"] = {"blob": made[1]} if made else None
         for cell in book.cells:
             json.dumps([cell.cell_type, cell.metadata], ensure_ascii=False).encode()
             cell.metadata.update(line=1)
@@ -211,7 +218,7 @@ def read_notebook(path: Path, data: bytes) -> Any:
     if path.suffix == ".ipynb":
         return book
     # Jupytext does not say where its cells were: find each one's text below the last.
-    line, start = 1, re.match(r"(?:---\n[\s\S]*?\n---\n)?", text).end()  # type: ignore[union-attr]
+    line = 1
     for cell in book.cells:
         source = re.sub(r"\A%%.*\n?", "", cell.source)
         found = max(text.find(source, start), start)
@@ -321,9 +328,14 @@ def read_code(cell: Any) -> list[Node]:
     magic = re.match(r"%%(\S+)[ ]*\n", source)
     if magic and re.fullmatch(r"py(?:thon)?[\d.]*", magic[1]):
         raise DocumentError(1, f"`{magic[1]}` is no language here; {REAL}")
+    editor = cell.metadata.get("vscode")
+    language = (
+        cell.metadata.get("language") or isinstance(editor, dict) and editor.get("languageId")
+    )
     if magic and magic[1] in LANGUAGES and not args:
-        info = f"{magic[1]} :eval no :exports code"
-        return [Node("fence", source[magic.end() :], info=info)]
+        language, source = magic[1], source[magic.end() :]
+    if language and language != "python":
+        return [Node("fence", source, info=f"{language} :eval no :exports code")]
     try:
         ast.parse(source)
     except SyntaxError as error:
@@ -367,25 +379,34 @@ def as_ipynb(book: Any) -> str:
 
 
 def made_from(book: Any) -> str:
-    """What git calls the document that a notebook was made from."""
+    """What git calls the document that a notebook was made from, or "" if it doesn't say."""
     made = book.metadata.get("literate")
-    return str(made.get("blob")) if isinstance(made, dict) else "unknown"
+    return str(made.get("blob", "")) if isinstance(made, dict) else ""
 
 
 def keep_source(text: str, document: Path) -> dict[str, bytes]:
     """The file that keeps a document for those who fold its copies; old ones are removed."""
-    store = document.with_name(STORE)
-    by_age = sorted(store.glob("*.org"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in by_age[KEPT - 1 :]:
+    for path in by_age(document)[KEPT - 1 :]:
         path.unlink(missing_ok=True)
-    kept = store / f"{blob(text)}.org"
+    kept = document.with_name(STORE) / f"{blob(text)}.org"
     if kept.exists():
         kept.touch()
     return {f"{STORE}/{kept.name}": text.encode()}
 
 
+def by_age(document: Path) -> list[Path]:
+    """The documents that are kept, the newest first."""
+    kept = document.with_name(STORE).glob("*.org")
+    return sorted(kept, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
 def recall(name: str, document: Path) -> str | None:
-    """The text of the document that git calls `name`: from the store, else from git."""
+    """The text of the document that git calls `name`: from the store, else from git.
+
+    Without a name, it is the one that was kept last.
+    """
+    if not name and (kept := by_age(document)):
+        name = kept[0].stem
     if not re.fullmatch(r"[0-9a-f]{40}", name):
         return None
     data = on_disk(document.with_name(STORE) / f"{name}.org")

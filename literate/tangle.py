@@ -12,6 +12,7 @@ import difflib
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from .files import begin, diff, need, note, on_disk, read, row_of, write
@@ -24,8 +25,13 @@ TANGLED = ".literate/tangled"  # a copy of each file, as it was tangled last
 def load(document: Path) -> list[Element]:
     """The elements of a file, with which a command begins. Raises DocumentError."""
     begin()
+    return accept(need(document), document)
+
+
+def accept(data: bytes, document: Path) -> list[Element]:
+    """The elements of a document's bytes. Raises DocumentError for what is no document here."""
     try:
-        text = need(document).decode()
+        text = data.decode()
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DocumentError(line, "not UTF-8; save the document as UTF-8") from None
@@ -156,6 +162,13 @@ def remember(files: dict[str, bytes], document: Path) -> None:
 
 
 # The command of the verb. It gives the exit status, as each verb's does.
+
+
+def accept_command(document: Path) -> int:
+    """Say whether what comes from standard input, such as an editor's buffer, is a document."""
+    begin()
+    accept(sys.stdin.buffer.read() or need(document), document)
+    return 0
 
 
 def tangle_command(document: Path) -> int:

@@ -37,6 +37,7 @@ def prepare(folder, document):
     """Put a document, tangle.el and this Python, as .venv/bin/python, into a folder."""
     (folder / "README.org").write_text(document, "utf-8")
     shutil.copy(ROOT / "tangle.el", folder)
+    (folder / "literate").symlink_to(ROOT / "literate")
     (folder / ".venv/bin").mkdir(parents=True)
     (folder / ".venv/bin/python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (folder / ".venv/bin/python").chmod(0o755)
@@ -198,6 +199,39 @@ def test_what_is_refused_is_named_with_its_line_and_nothing_is_written(tmp_path,
     assert done.stderr.startswith(f"README.org:{line + 3}: ") and done.stderr.count("\n") == 1
     assert (sorted(os.listdir(tmp_path)), made(tmp_path)) == before
     assert literate_py(tmp_path, "tangle").stderr.startswith(f"README.org:{line + 3}: ")
+
+
+DAMAGED = {
+    "nothing": None,
+    "empty": b"",
+    "no newline at the end": (HEAD + "Text.").encode(),
+    "CR LF": (HEAD + PRINT).replace("\n", "\r\n").encode(),
+    "UTF-16": (HEAD + PRINT).encode("utf-16"),
+    "a byte order mark": b"\xef\xbb\xbf" + (HEAD + PRINT).encode(),
+    "Latin 1": (HEAD + "Text.\n\xe9\n").encode("latin-1"),
+    "capitals": (HEAD + PRINT.replace("begin_src", "BEGIN_SRC")).encode(),
+    "a bare header": f"{HEAD}#+begin_src python\nprint(1)\n#+end_src\n".encode(),
+    "Org that is not known": f"{HEAD}Text[fn:1].\n".encode(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+@pytest.mark.parametrize("link", [False, True], ids=["file", "link"])
+def test_a_damaged_document_gets_the_same_verdict_at_either_door(tmp_path, damage, link):
+    document = prepare(tmp_path, "")
+    if link:
+        document.rename(tmp_path / "other.org")
+        document.symlink_to("other.org")
+    if DAMAGED[damage] is None:
+        document.unlink()
+    else:
+        document.write_bytes(DAMAGED[damage])
+    here, there = (
+        literate_py(tmp_path, "tangle"),
+        emacs(tmp_path, "-f", "literate-tangle-batch"),
+    )
+    assert here.returncode == there.returncode == 1 and here.stdout == there.stdout == ""
+    assert here.stderr == there.stderr and here.stderr.count("\n") == 1
 
 
 # Output that tries either door: blank lines, Org's own characters, the number of lines.

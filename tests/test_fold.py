@@ -1,6 +1,7 @@
 """Edits in a copy come back into README.org: only they, all of them, or none with a reason."""
 
 import contextlib
+import difflib
 import io
 import json
 import logging
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 
 from literate import fold, notebook
 from literate.__main__ import main
+from literate.files import opcodes
 from literate.nodes import key
 from literate.org import DocumentError, parse
 from literate.pieces import split
@@ -445,6 +447,8 @@ WRONG = {
     '```python exports="both" results="silent"\nx = 1\n```': "contradicts itself",
     '```python exports="both" results="table"\nx = 1\n```': "unknown",
     '```python exports="code" results="silent"\n\tx = 1\n```': "tab",
+    "```C#\nx = 1;\n```": "needs a language",
+    '```python exports="code" results="silent" tangle="../x.py"\nx = 1\n```': "outside",
     "```python\n2 + 3\n```": "print it",
     "```python\nlen.__doc__\n```": "print it",
 }
@@ -604,8 +608,140 @@ def test_a_copy_of_an_unknown_document_is_refused(folder, copy):
         path.unlink()
     before = files(folder)
     status, said = run(folder, "fold", str(copy))
-    assert status == 1 and "not known here; make a new copy" in said
+    assert status == 1 and "not known here; rename it, make a new copy" in said
     assert files(folder) == before
+    status, said = run(folder, "markdown")  # which doesn't send its user back
+    assert status == 1 and "rename it" in said
+    copy.rename(folder / "renamed.md")
+    assert run(folder, "markdown") == (0, "wrote micrograd.md\n")
+
+
+def headless(text, how):
+    """A copy in Markdown after an editor or a cleaner has been at its header."""
+    header, body = re.match(r"(---\n[\s\S]*?\n---\n)\n*([\s\S]*)", text).groups()
+    if how == "more keys":
+        return header.replace("---\n", "---\ntags: [a, b]\naliases:\n- c\n", 1) + "\n" + body
+    if how == "mangled":  # to CommonMark it is a line across the page, and a heading
+        return "_" * 70 + "\n\n## " + " ".join(header.strip("-\n").split()) + "\n\n" + body
+    return body
+
+
+@pytest.mark.parametrize("how", ["more keys", "mangled", "lost"])
+def test_a_copy_with_another_header_is_known(folder, copy, readme, how):
+    copy.write_text(headless(copy.read_text(), how))
+    for old, new in (("The end.", "An end."), ("An end.", "The last end.")):
+        edit(copy, old, new)
+        status, said = run(folder, "fold", str(copy))
+        assert status == 0, said
+        assert ("does not say what it was made from" in said) == (how == "lost")
+    assert readme.read_text() == sample("The end.", "The last end.")
+    line = copy.read_text().split("\n").index("- two") + 1
+    edit(copy, "- two", "- $x$")
+    assert f"micrograd.md:{line}: `$x$` is LaTeX" in run(folder, "fold", str(copy))[1]
+
+
+def test_a_notebook_whose_metadata_a_cleaner_removed_is_known(folder, readme):
+    run(folder, "notebook")
+    copy = folder / "micrograd.ipynb"
+    book = json.loads(copy.read_text())
+    book["metadata"] = {}
+    copy.write_text(json.dumps(book))
+    assert fold_ok(copy, "The end.", "An end.") == sample("The end.", "An end.")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("c++", "such as cpp"),
+        ("python3", "code cell"),
+        ("py", "code cell"),
+        ("Python", "python"),
+    ],
+)
+def test_a_language_of_another_name_is_refused_at_its_fence(folder, copy, name, message):
+    edit(copy, "The end.\n", f"```{name}\nx = 1\n```\n")
+    line = copy.read_text().split("\n").index(f"```{name}") + 1
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"micrograd.md:{line}: ") and message in said
+
+
+def cell(source, *outputs):
+    made = {"source": source, "outputs": [*outputs], "metadata": {}, "execution_count": 1}
+    return {"cell_type": "code", "id": "new", **made}
+
+
+VALUE = {"output_type": "execute_result", "data": {"text/plain": "5"}, "execution_count": 1}
+PLOT = {"output_type": "display_data", "data": {"image/png": "aGk="}}
+PRINTED = {"output_type": "stream", "name": "stdout", "text": "5\n"}
+
+
+@pytest.mark.parametrize(
+    ("new", "wrong"),
+    [
+        (cell("f(2)", VALUE | {"metadata": {}}), "`f(2)` shows its value in Jupyter only"),
+        (cell("x = 1\nplt.show()", PLOT | {"metadata": {}}), "line 2: `plt.show()` shows"),
+        (cell("f(2)", PRINTED), ""),
+        (cell("f(2)"), ""),
+        (cell("x = f(2)", PLOT | {"metadata": {}}), ""),
+    ],
+    ids=["value", "plot", "printed", "not run", "no value of its own"],
+)
+def test_a_new_cell_whose_value_only_jupyter_shows_is_refused_by_its_outputs(
+    folder, readme, new, wrong
+):
+    run(folder, "notebook")
+    copy = folder / "micrograd.ipynb"
+    book = json.loads(copy.read_text())
+    book["cells"].insert(1, new)
+    copy.write_text(json.dumps(book))
+    status, said = run(folder, "fold", str(copy))
+    assert (status, wrong in said) == (1 if wrong else 0, True), said
+    assert (new["source"] in readme.read_text()) == (not wrong)
+
+
+def test_code_in_another_language_never_becomes_python(folder, readme):
+    run(folder, "notebook")
+    copy = folder / "micrograd.ipynb"
+    book = json.loads(copy.read_text())
+    new = cell("x = 1;") | {"metadata": {"vscode": {"languageId": "csharp"}}}
+    book["cells"].insert(1, new)
+    copy.write_text(json.dumps(book))
+    assert run(folder, "fold", str(copy))[0] == 0
+    assert "#+begin_src csharp :eval no :exports code\nx = 1;\n" in readme.read_text()
+
+
+@pytest.mark.parametrize("size", [8, 3_000])
+def test_a_comparison_makes_new_from_old_and_keeps_what_difflib_keeps_of_short_input(size):
+    rng = random.Random(size)
+    for _ in range(60 if size < 9 else 6):
+        old, new = ([rng.choice("ab") for _ in range(rng.randrange(size))] for _ in range(2))
+        codes = opcodes(old, new)
+        made = []
+        for (tag, i, j, k, m), before in zip(codes, [(0,) * 5, *codes], strict=False):
+            assert (i, k) == (before[2], before[4]), "no gaps"
+            assert (old[i:j] == new[k:m]) == (tag == "equal")
+            assert (i < j, k < m) == {"insert": (False, True), "delete": (True, False)}.get(
+                tag, (True, True)
+            )
+            made += new[k:m]
+        assert made == new and (not codes or codes[-1][2] == len(old))
+        if size < 9:
+            kept = sum(j - i for tag, i, j, _, _ in codes if tag == "equal")
+            matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+            assert kept >= sum(block.size for block in matcher.get_matching_blocks())
+
+
+def test_a_copy_that_repeats_itself_is_folded_in_time(folder):
+    many = "".join(f"{'same' if i % 3 else 'other'}\n\n" for i in range(6_000))
+    (folder / "README.org").write_text("Text.\n\n" + many + "The end.\n")
+    run(folder, "markdown")
+    copy = folder / "micrograd.md"
+    copy.write_text(
+        copy.read_text().replace("Text.", "A text.\n\nsame").replace("The end", "An end")
+    )
+    before = time.process_time()
+    assert run(folder, "fold", str(copy))[0] == 0
+    assert time.process_time() - before < 30  # difflib alone took minutes
 
 
 def test_a_committed_document_is_known(folder, copy, readme):
