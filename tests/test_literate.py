@@ -233,6 +233,75 @@ def test_a_check_finds_a_figure_that_no_block_draws(document):
     assert (done.returncode, done.stdout.split(":")[0]) == (1, "images/old.svg")
 
 
+def test_a_figure_that_the_text_links_to_may_stay(document):
+    edit(document, "A [[#second-part]", "[[file:images/photo.png]]\n\nA [[#second-part]")
+    document.with_name("images").mkdir()
+    document.with_name("images").joinpath("photo.png").write_bytes(b"photo")
+    literate_py(document.parent, "run")
+    done = literate_py(document.parent, "check")
+    assert done.returncode == 0, done.stdout
+    edit(document, "[[file:images/photo.png]]\n\n", "")
+    done = literate_py(document.parent, "check")
+    assert done.returncode == 1 and done.stdout.startswith("images/photo.png: no block")
+
+
+def test_a_file_beside_the_document_is_read_once_the_text_links_to_it(document):
+    edit(document, "print(6 * 7)", "print(open('data/a.csv').read())")
+    document.with_name("data").mkdir()
+    document.with_name("data").joinpath("a.csv").write_text("1, 2")
+    done = literate_py(document.parent, "run")
+    assert done.returncode == 1 and "link to it first, [[file:data/a.csv]]" in done.stderr
+    edit(document, "A [[#second-part]", "The [[file:data/a.csv]] and a [[#second-part]")
+    assert literate_py(document.parent, "run").returncode == 0
+    assert ": 1, 2\n" in document.read_text()
+    edit(document, "data/a.csv').read", "data/b.csv').read")
+    done = literate_py(document.parent, "run")
+    assert done.returncode == 1 and "link to it first" not in done.stderr
+
+
+INCOMPLETE = {
+    "python|print(1)": "python :results output :exports both",
+    "python|def f():\n    return 1": "python :results silent :exports code",
+    "python|import math\n\nx = 1": "python :results silent :exports code",
+    "python|draw('images/a.svg')": "python :results file :exports both",
+    "python :tangle a.py|print(1)": "python :tangle a.py :results silent :exports code",
+    "python :results silent|f(1)": "python :results silent :exports code",
+    "python :exports both|print(1)": "python :exports both :results output",
+    "bash|ls": "bash :eval no :exports code",
+    "toml :tangle a.toml|a = 1": "toml :tangle a.toml :eval no :exports code",
+}
+
+
+@pytest.mark.parametrize("given", INCOMPLETE)
+def test_an_incomplete_header_gets_the_line_to_write_which_is_then_accepted(tmp_path, given):
+    header, code = given.split("|")
+    document = tmp_path / "README.org"
+    document.write_text(f"{HEAD}#+begin_src {header}\n{code}\n#+end_src\n")
+    done = literate_py(tmp_path, "tangle")
+    line = f"#+begin_src {INCOMPLETE[given]}"
+    assert done.returncode == 1 and f"write `{line}`; nothing was changed" in done.stderr
+    edit(document, f"#+begin_src {header}\n", f"{line}\n")
+    assert literate_py(tmp_path, "tangle").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("#+TITLE: A", "in lower case only"),
+        ("#+BEGIN_SRC python\n1\n#+END_SRC", "in lower case only"),
+        ("#+Begin_Example\n1\n#+end_example", "in lower case only"),
+        ("#+begin_src python3\n1\n#+end_src", "write python"),
+        ("#+begin_src Python\n1\n#+end_src", "write python"),
+        ("#+begin_src c++\n1\n#+end_src", "such as cpp"),
+    ],
+)
+def test_what_people_write_most_is_refused_with_what_to_write(tmp_path, wrong, message):
+    (tmp_path / "README.org").write_text(f"{HEAD}Text.\n\n{wrong}\n")
+    done = literate_py(tmp_path, "tangle")
+    assert done.returncode == 1 and done.stderr.startswith("README.org:6: ")
+    assert message in done.stderr
+
+
 def test_blocks_run_in_one_main_module_that_pickle_finds(document):
     edit(
         document,
