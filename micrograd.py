@@ -1486,8 +1486,8 @@ def run_in_c(run: int, rule: int | None, me: int, *arrays: Any) -> None:
 
 def interpret(source: str) -> dict[str, Any]:
     """What a program in Python defines; it calls the same functions as the one in C."""
-    space = HERE | {name: f for name, (f, _) in OWN.items()}
-    space |= {f: partial(call, getattr(math, f)) for f in LIBRARY}
+    space = HERE | {f: partial(call, getattr(math, f)) for f in LIBRARY}
+    space |= {name: f for name, (f, _) in OWN.items()} | {"inf": math.inf, "nan": math.nan}
     exec(source, space)
     return space
 

@@ -40,8 +40,9 @@
   "The command for this folder's Python."
   (let ((own (expand-file-name ".venv/bin/python")))
     (combine-and-quote-strings
-     (list (if (file-executable-p own) own
-             (or (executable-find "python3") "python"))))))
+     (list (or (and (file-executable-p own) own)
+               (seq-some #'executable-find (list (or (getenv "PYTHON") "") "python3" "python"))
+               (user-error "There is no Python here: install it, 3.10 or newer"))))))
 
 ;; Tangling
 

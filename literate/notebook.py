@@ -203,8 +203,8 @@ def read_notebook(path: Path, data: bytes) -> Any:
             start = header.end() if header else 0
             own = jupytext.writes(new_notebook(metadata=METADATA), fmt="md")
             book = jupytext.reads(own + text[start:], fmt="md")
-            made = re.search(r"\bblob: ([0-9a-f]{40})\b", text[:start])
-            book.metadata["literate"] = {"blob": made[1]} if made else None
+            if made := re.search(r"\bblob: (\w{40})\s+document: (.+)", text[:start]):
+                book.metadata["literate"] = {"blob": made[1], "document": made[2]}
         for cell in book.cells:
             json.dumps([cell.cell_type, cell.metadata], ensure_ascii=False).encode()
             cell.metadata.update(line=1)

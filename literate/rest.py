@@ -2,7 +2,8 @@
 
 At a point, a process stays behind, at rest, and a fork of it runs on. An order to a point makes
 another fork of it go on from there, where all is as it was; reports go out by the order's own
-pipe. What rests never runs. When the pipe for its orders is closed, it ends, and so does all.
+pipe. What rests never runs. When the pipe for its orders is closed, it ends; when the first of
+these pipes is closed, by whatever end of whoever gives the orders, all ends.
 
 In the folder FOLDER are `input`, the files that blocks may read, and `work`, where they run,
 whose files are put back before a process goes on. Nothing else is written.
@@ -16,6 +17,7 @@ import linecache
 import mmap
 import os
 import random
+import select
 import signal
 import sys
 import threading
@@ -114,8 +116,9 @@ def fork() -> bool:
 class Runner:
     """What this process and its forks share: a folder, and who of them runs."""
 
-    def __init__(self, folder: str, name: str) -> None:
-        self.folder, self.name = Path(folder), name
+    def __init__(self, folder: str, name: str, orders: int) -> None:
+        self.folder, self.name, self.first = Path(folder), name, orders
+        os.set_inheritable(orders, False)
         self.stage = self.folder / "work" / "stage"
         self.running = mmap.mmap(os.open(self.folder / "running", os.O_RDWR), 8)
         with contextlib.suppress(ImportError):
@@ -130,22 +133,33 @@ class Runner:
         """Run from now on, in a group of its own, to be killed with what it has started."""
         os.setpgid(0, 0)
         self.running[:] = os.getpid().to_bytes(8, "little")
+        if self.over():  # what rests may have looked whom to kill before this was noted
+            os._exit(0)
 
-    def rest(self, point: Path) -> dict[str, Any]:
+    def over(self, orders: int | None = None) -> bool:
+        """Whether all ends; waits for that or for orders, if given a pipe for them."""
+        events = select.poll()
+        events.register(self.first, 0)
+        if orders is not None:
+            events.register(orders, select.POLLIN)
+        found = dict(events.poll(0 if orders is None else None))
+        return bool(found.get(self.first, 0) & select.POLLHUP)
+
+    def rest(self, orders: int) -> dict[str, Any]:
         """Stay here. Gives each order, in a fork of this process."""
-        with open(point, encoding="utf-8") as orders:
-            for line in orders:
-                with contextlib.suppress(ChildProcessError):
-                    while os.waitpid(-1, os.WNOHANG)[0]:
-                        pass
-                order = json.loads(line)
-                if order is None:
-                    os._exit(0)
-                if fork():
-                    self.start()
-                    self.files.put_back()
-                    return dict(order)
-        with contextlib.suppress(OSError):  # who gave the orders is gone
+        while not self.over(orders):
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            if not (order := os.read(orders, 1 << 16)):
+                os._exit(0)
+            if fork():
+                if orders != self.first:
+                    os.close(orders)
+                self.start()
+                self.files.put_back()
+                return dict(json.loads(order))
+        with contextlib.suppress(OSError):
             os.killpg(int.from_bytes(self.running[:], "little"), signal.SIGKILL)
         os._exit(0)
 
@@ -175,13 +189,15 @@ class Runner:
                     self.files = Files(self.files.root, self.files)
                     point = self.folder / f"{os.getpid()}-{at}"
                     os.mkfifo(point)
+                    orders = os.open(point, os.O_RDONLY | os.O_NONBLOCK)
                     seen = sorted(self.eyes.seen)
                     reports.write(
                         json.dumps({"at": at, "point": str(point), "seen": seen}) + "\n"
                     )
                     if not fork():
                         reports.close()
-                        return self.rest(point)
+                        return self.rest(orders)
+                    os.close(orders)
                     self.start()
                 if at < len(blocks):
                     self.eyes.open = True
@@ -194,12 +210,12 @@ class Runner:
         os._exit(0)
 
 
-def serve(folder: str, name: str) -> NoReturn:
-    runner = Runner(folder, name)
-    order = runner.rest(runner.folder / "first")
+def serve(folder: str, name: str, orders: int) -> NoReturn:
+    runner = Runner(folder, name, orders)
+    order = runner.rest(orders)
     while True:
         order = runner.run(order)
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2])
+    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))

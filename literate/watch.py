@@ -36,7 +36,15 @@ from .org import (
     with_results,
 )
 from .page import NAME, page
-from .run import ROOT, environment, format_figure, format_output, needed_files, remedy
+from .run import (
+    ROOT,
+    catch_signals,
+    environment,
+    format_figure,
+    format_output,
+    needed_files,
+    remedy,
+)
 from .tangle import edited, load, protect, remember, tangle
 
 COPIES = ("micrograd.md", "micrograd.ipynb")
@@ -77,17 +85,19 @@ class Session:
         temporary.mkdir()
         (folder / "input").mkdir()
         (folder / "running").write_bytes(bytes(8))
-        os.mkfifo(folder / "first")
+        reading, writing = os.pipe()
         own = {"TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1", **ONE_THREAD}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.rest", str(folder), document.name],
+            [sys.executable, "-m", f"{__package__}.rest", folder, document.name, str(reading)],
             cwd=ROOT,
             env={**environment(), **own},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            pass_fds=[reading],
             start_new_session=True,
         )
-        self.points = [Point([], {}, {}, os.open(folder / "first", os.O_WRONLY))]
+        os.close(reading)
+        self.points = [Point([], {}, {}, writing)]
         self.given: dict[str, bytes] = {}
         self.blocks: list[Block] = []
         self.results: dict[int, str] = {}  # by the number of the block
@@ -104,7 +114,6 @@ class Session:
         given = {**needed_files(elements, self.document), **tangle(elements, self.document)}
         for point in [point for point in self.points if not point.holds(blocks, given)]:
             self.points.remove(point)
-            os.write(point.orders, b"null\n")
             os.close(point.orders)
         point = max(self.points, key=lambda point: len(point.blocks))
         self.at, self.results, self.error = len(point.blocks), dict(point.results), None
@@ -174,7 +183,7 @@ class Session:
             seen = {name: self.given.get(name) for name in names}
             blocks = [(block.line, block.text) for block in self.blocks[: self.at]]
             with contextlib.suppress(OSError):
-                orders = open_pipe(report["point"])
+                orders = os.open(report["point"], os.O_WRONLY | os.O_NONBLOCK)
                 self.points.append(Point(blocks, dict(self.results), seen, orders))
         if "end" in report:
             block = self.blocks[self.at]
@@ -189,15 +198,6 @@ class Session:
             if block.results == "file":
                 self.results[self.at] = format_figure(block, report["value"], self.stage)
             self.at += 1
-
-
-def open_pipe(path: str) -> int:
-    """The writing end of a named pipe, which a process is about to open for reading."""
-    for _ in range(200):
-        with contextlib.suppress(OSError):
-            return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        time.sleep(0.005)
-    raise OSError(f"nobody reads {path}")
 
 
 @contextlib.contextmanager
@@ -302,7 +302,7 @@ class Watch:
         self.text, self.elements = "", parse("\n")
         self.said: DocumentError | None = None
         self.shown = 0.0
-        self.done = False
+        self.done = True  # nothing runs yet
 
     def files(self) -> dict[str, bytes | None]:
         return {name: on_disk(self.document.parent / name) for name in self.names}
@@ -405,9 +405,11 @@ def watch_command(document: Path) -> int:
     print(
         f"http://127.0.0.1:{server.server_address[1]}/ shows {document.name}; Ctrl-C ends this"
     )
-    with contextlib.suppress(KeyboardInterrupt), session(document) as made:
+    ended: list[int] = []
+    catch_signals(lambda number, frame: ended.append(number))  # it ends between two steps
+    with session(document) as made:
         watch = Watch(document, made, server)
-        while True:
+        while not ended:
             try:
                 watch.step()
             except DocumentError as error:

@@ -393,6 +393,7 @@ def tangle_by_emacs(folder):
         pytest.skip("Emacs is not installed")
     if not (folder / "tangle.el").exists():
         shutil.copy(ROOT / "tangle.el", folder)
+        (folder / "literate").symlink_to(ROOT / "literate")
     return emacs(folder, "-f", "literate-tangle-batch")
 
 

@@ -211,6 +211,22 @@ def test_random_graphs_read_as_python_agree_with_the_engine(nodes, rows, data):
         assert agree(run(fast, [row]), eager(loss, [row], parameters))
 
 
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize(
+    "loss", [lambda x, w, c: w * x + c, lambda x, w, c: w * c + x, lambda x, w, c: (c * w) ** x]
+)
+def test_infinite_numbers_and_nan_are_constants_like_others(language, loss, number):
+    w = Value(2.0)
+    one, rows = (lambda x: loss(x, w, number)), [[3.0], [-1.0]]
+    assert agree(run(jit(one, 1, [w]), rows), eager(one, rows, [w]))
+    by_index = [number, 2.0, number]  # one neuron each, so that they come from a table, too
+    many = lambda x: sum((w * x + c).tanh() * c for c in by_index)  # noqa: E731
+    assert agree(run(jit(many, 1, [w]), rows), eager(many, rows, [w]))
+    fast = jit(lambda x: w * x, 1, [w], penalty=lambda: w * number)
+    w.data, steps = 2.0, fast.train([[3.0]], [0.5])
+    assert agree(steps, [6.0 + 2.0 * number])
+
+
 def test_backward_adds_to_the_gradients_and_leaves_the_data(language):
     w = Value(2.0)
     fast = jit(lambda x: w * x, 1, [w])

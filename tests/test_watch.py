@@ -157,6 +157,17 @@ def test_what_is_wrong_is_said_at_its_line_and_mended_by_the_next_save(watching)
     watching.fresh(runs + 1)
 
 
+def test_a_document_that_is_wrong_from_the_start_is_awaited(watching, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wrong")
+    (folder / "README.org").write_text(TEXT.replace("A fig.", "A $x$ fig."))
+    made = Watching(folder)
+    made.until(lambda: re.search(r"README.org:\d+: `\$x\$ fig.` is LaTeX", made.said()))
+    edit(folder / "README.org", "A $x$ fig.", "A fig.")
+    made.fresh(1)
+    made.process.send_signal(signal.SIGINT)
+    assert made.process.wait(60) == 0
+
+
 def test_an_endless_block_ends_with_the_next_save_and_with_the_watch(watching, tmp_path):
     begun, endless = tmp_path / "begun", "while True: pass"
     code = (
