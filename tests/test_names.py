@@ -2,6 +2,9 @@
 
 import math
 import random
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -358,6 +361,15 @@ def test_the_names():
     assert max(map(len, names)) == 11
 
 
+def quoted(training):
+    """The loss that the table of chapter 11 gives for this much training."""
+    found = re.search(
+        rf"\| {training} +\| (\S+) +\|\n", (ROOT / "README.org").read_text("utf-8")
+    )
+    assert found
+    return found[1]
+
+
 def test_the_trained_gpt_has_the_loss_that_chapter_11_quotes():
     t = onto_tensors(gpt())
     numbers = iter(map(float, (EXAMPLES / "names-gpt.txt").read_text(encoding="utf-8").split()))
@@ -373,4 +385,10 @@ def test_the_trained_gpt_has_the_loss_that_chapter_11_quotes():
             logits = logits_of(t, spelt[:-1], 4)
             costs += F.cross_entropy(logits, torch.tensor(spelt[1:]), reduction="none").tolist()
     loss = f"{sum(costs) / len(costs):.3f}"
-    assert f"2,000 steps of 32 names | {loss} " in (ROOT / "README.org").read_text("utf-8")
+    assert quoted("2,000 steps of 32 names") == loss
+
+
+def test_three_letters_trained_as_long_have_the_loss_that_chapter_11_quotes():
+    script = [sys.executable, str(EXAMPLES / "names.py"), "--letters"]
+    said = subprocess.run(script, check=True, capture_output=True, text=True).stdout
+    assert f"held back, a letter: {quoted('2,000 steps of 225 letters')}\n" in said
