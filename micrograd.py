@@ -1086,6 +1086,7 @@ def script(program: Program, language: str) -> list[str]:
     lines = tables(program, language)
     for _, into, outer, target, runs in program.statements:
         (inner, term), *others = runs
+        term = f"all({term})" if new == "V " and "[" not in term else term
         body = [f"{target} {'+' * (into == 'g')}= {term}{end}"]
         if inner or others:
             start = target if into == "g" else "-0.0" if inner else term
@@ -1282,9 +1283,9 @@ def precise_log(x):
     m = where(large, 0.5 * m, m)
     k = where(tiny, k - 54.0, k) + where(large, 1.0, 0.0)
     f, d = m - 1.0, m + 1.0
-    s = f / d
+    s = divide(f, d)
     p, q = product(s, d)
-    s_low = ((f - p) - q - s * (m - (d - 1.0))) / d
+    s_low = divide((f - p) - q - s * (m - (d - 1.0)), d)
     w, w_low = product(s, s)
     third = w / 3.0
     p, q = product(third, 3.0)
@@ -1572,7 +1573,7 @@ class jit:
             raise ValueError(f"jit: {limit}; take a smaller network, or PyTorch")
         self._programs, self._rules = (each, once), dict[str, Any]()
         self._spare: list[array] = []
-        self._tile = max(2, min(14, 10_000_000 // (64 * (each.slots + ninputs)) // 2 * 2))
+        self._tile = max(2, min(14, 10_000_000 // (64 * (each.slots + ninputs + 1)) // 2 * 2))
         self._slots = max(each.slots, once.slots // (8 * (self._tile + 3)) + 1)
         self._sizes = f"enum {{ P = {n}, PLACES = {self._places}, INPUTS = {ninputs}, "
         self._sizes += f"SLOTS = {self._slots}, TILE = {self._tile} }};\n"

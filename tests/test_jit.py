@@ -211,6 +211,33 @@ def test_random_graphs_read_as_python_agree_with_the_engine(nodes, rows, data):
         assert agree(run(fast, [row]), eager(loss, [row], parameters))
 
 
+def test_a_loss_without_inputs(language):
+    w = Value(2.0)
+    fast = jit(lambda: w**3, 0, [w])
+    assert run(fast, [[]]) == [8.0, 12.0]
+    assert fast.train([[], []], [0.5]) == [8.0] and w.data == -4.0
+
+
+def test_an_update_rule_may_give_numbers_that_do_not_depend_on_anything(language):
+    def flagged(p, g, rate, first=1.0, limit=math.inf, unknown=0.0):
+        return where(first > 0.5, p - rate * g, 3.0), 0.0, -math.inf, math.nan
+
+    w = Value(2.0)
+    fast = jit(lambda x: w * x, 1, [w])
+    assert fast.train([[1.0]], [0.5], flagged) == [2.0] and w.data == 1.5
+    assert fast.state["first"] == [0.0] and fast.state["limit"] == [-math.inf]
+    assert math.isnan(fast.state["unknown"][0])
+    fast.train([[1.0]], [0.5], lambda p, g, rate: 7.0)
+    assert w.data == 7.0
+
+
+@pytest.mark.parametrize("exponent", [-1074, -1030, -1022, -54, -53, -1, 0, 1, 54, 1023])
+def test_where_log_and_powers_are_not_defined_they_are_nan(language, exponent):
+    w, x = Value(1.0), -(2.0**exponent)
+    assert math.isnan(jit(lambda x: (w * x).log(), 1, [w]).loss([[x]]))
+    assert math.isnan(jit(lambda x: (w * x) ** 0.5, 1, [w]).loss([[x]]))
+
+
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
 @pytest.mark.parametrize(
     "loss", [lambda x, w, c: w * x + c, lambda x, w, c: w * c + x, lambda x, w, c: (c * w) ** x]
