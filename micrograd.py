@@ -717,7 +717,7 @@ class Symbol:
     def __repr__(self) -> str:
         return self.op
 
-    __eq__, __ne__, __hash__ = __bool__, __bool__, object.__hash__
+    __eq__ = __ne__ = __hash__ = __bool__
     __float__, __abs__, __neg__ = (lambda a: a), (lambda a: absolute(a)[0]), (lambda a: -1 * a)
     sigmoid, where = (lambda a: 1.0 / (1 + (-a).exp())), (lambda *args: write("where", *args))
     __and__ = __rand__ = lambda a, b: write("&", a, b) if isinstance(b, Symbol) else b and a
@@ -783,6 +783,8 @@ def record(f: Callable, ninputs: int, parameters: list, what: str) -> tuple[list
         order = topological_order(root)
         kept |= {v: (v.data, v.grad) for v in order if v not in kept}
         moving = {v for v in kept if isinstance(v.data, Symbol)}
+        if not {id(v.data) for v in moving} <= {*map(id, TAPE)}:
+            raise TypeError("it uses a Value that another loss, or the penalty, has made")
         for v in kept:
             v.grad = 0.0
             if type(v.data) is float and not moving.isdisjoint(v._prev):
@@ -1248,7 +1250,7 @@ def own_exp(x, low=0.0):
     """e to the power of x + low, where low is small."""
     n, e = reduced(where(x > 710.0, 710.0, where(x < -746.0, -746.0, x)), low)
     half = nearest(n * 0.5)
-    return where(x > 709.782712893384, math.inf, (1.0 + e) * two(half) * two(n - half))
+    return where(x > 710.0, math.inf, (1.0 + e) * two(half) * two(n - half))
 
 
 def own_tanh(x):
@@ -1627,7 +1629,7 @@ class jit:
         if not rows:
             raise ValueError("jit: there are no rows")
         batch = len(rows) if batch is None else batch
-        if not isinstance(batch, int) or not 0 < batch <= len(rows):
+        if not hasattr(batch, "__index__") or not 0 < batch <= len(rows):
             raise ValueError(f"jit: a batch is 1 to {len(rows)} of the rows, not {batch!r:.60}")
         rule, n, tile = self._rule(update) if update else None, len(self.parameters), self._tile
         if n >= 2000 and 64 <= batch <= tile * 8:
@@ -1703,7 +1705,7 @@ class jit:
 def flat(parameters: Any) -> Iterator[Any]:
     """The parameters in lists of lists, or in arrays."""
     for p in parameters:
-        if isinstance(p, Value) or not isinstance(p, Iterable):
+        if isinstance(p, (Value, str)) or not isinstance(p, Iterable):
             yield p
         else:
             yield from flat(p)

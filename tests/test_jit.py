@@ -211,6 +211,49 @@ def test_random_graphs_read_as_python_agree_with_the_engine(nodes, rows, data):
         assert agree(run(fast, [row]), eager(loss, [row], parameters))
 
 
+@pytest.mark.parametrize(
+    "branch", [lambda x: x.data in {0.0, 1.0}, lambda x: {1.0: True}.get(x.data)]
+)
+def test_a_set_or_a_dictionary_decides_nothing_in_a_compiled_loss(branch):
+    w = Value(2.0)
+    with pytest.raises(TypeError, match="not there yet .asked at test_jit.py"):
+        jit(lambda x: w * x if branch(x) else w * 5, 1, [w])
+
+
+def test_values_of_another_recording_are_refused():
+    w, made = Value(2.0), []
+
+    def loss(x):
+        made.append((w * x).tanh())
+        return made[-1] * made[-1]
+
+    with pytest.raises(TypeError, match="the penalty can't .* another loss"):
+        jit(loss, 1, [w], penalty=lambda: 0.1 * sum(a * a for a in made))
+    with pytest.raises(TypeError, match="the loss can't .* another loss"):
+        jit(lambda x: made[0] * w, 1, [w])
+
+
+def test_a_batch_may_be_numpys_integer_and_parameters_are_no_text():
+    w = Value(2.0)
+    assert jit(lambda x: w * x, 1, [w]).train([[1.0], [3.0]], [0.0], batch=np.int64(2)) == [4.0]
+    with pytest.raises(TypeError, match="a parameter is a Value without inputs, not 'a'"):
+        jit(lambda x: x, 1, "ab")
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (1.0000000000008973, 791036169587255.1),
+        (1.2914526970403228, 2775.106844316885),
+        (2.0, math.nextafter(1024.0, 0.0)),
+    ],
+)
+def test_powers_overflow_where_they_do_and_not_before(x, y):
+    true = mpmath.mpf(x) ** mpmath.mpf(y)
+    got = jit(lambda b: Value(x) ** b, 1, [Value(0.0)]).loss([[y]])
+    assert true < sys.float_info.max and abs(got - true) <= 2 * math.ulp(got)
+
+
 def test_a_loss_without_inputs(language):
     w = Value(2.0)
     fast = jit(lambda: w**3, 0, [w])
