@@ -1,5 +1,6 @@
 """What is large, deep or hostile ends soon, and says what is wrong."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ MARKS = ["~", "=", "*", "/", "+", "_", "[[", "]]", "`", "**", "[", "](", "$", "<
 HEAD = "#+title: Small\n#+property: header-args:python :session small\n\n"
 
 
-def run(folder, document, *verb, timeout=100):
+def run(folder, document, *verb, timeout=300):
     (folder / "README.org").write_text(document)
     shutil.copytree(ROOT / "literate", folder / "literate", dirs_exist_ok=True)
     shutil.copy(ROOT / "tangle.el", folder)
@@ -28,13 +29,20 @@ def run(folder, document, *verb, timeout=100):
 
 
 def seconds(read, *arguments):
-    """The processor's time that it takes, also if it refuses."""
-    start = time.process_time()
+    """The processor's time that it takes, also if it refuses, without what the collector takes.
+
+    The collector looks at the whole process, PyTorch and all, whenever it happens to be due.
+    """
+    gc.disable()
     try:
-        read(*arguments)
-    except DocumentError:
-        pass
-    return time.process_time() - start
+        start = time.process_time()
+        try:
+            read(*arguments)
+        except DocumentError:
+            pass
+        return time.process_time() - start
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("shape", ["x {}a ", "{}", "a {} b\n"])
@@ -49,8 +57,14 @@ def test_the_time_to_read_a_paragraph_grows_with_its_length(mark, shape):
 
     for read in (org, lambda count: read_markdown("A" + text * count + "\n", {})):
         small, large = (4_000 // len(text) * k for k in (1, 4))
-        least = min(seconds(read, small) for _ in range(2))
-        assert seconds(read, large) < 8 * least + 0.3
+        times = []
+        for _ in range(9):  # a machine is slow at times: the least ones count
+            times.append((seconds(read, large), seconds(read, small)))
+            of_large, of_small = map(min, zip(*times, strict=True))
+            if of_large < 8 * of_small + 0.3:
+                break
+        else:
+            pytest.fail(f"{of_large:.2f} s for {large} marks, {of_small:.2f} s for {small}")
 
 
 def depth(nodes):

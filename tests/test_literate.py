@@ -609,7 +609,7 @@ def test_an_interrupted_run_changes_nothing_and_leaves_nothing(document, number)
     process, child = start(document, "time.sleep(600)")
     before = document.read_bytes()
     os.killpg(process.pid, number)  # as a terminal does
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert said.endswith("README.org: interrupted; nothing was changed\n")
     assert gone(child)
@@ -623,7 +623,7 @@ def test_the_blocks_end_when_the_run_is_killed(document, code):
     process, child = start(document, code)
     os.kill(process.pid, signal.SIGKILL)
     try:
-        process.communicate(timeout=120)  # till nobody holds its stderr: no block, and no shell
+        process.communicate(timeout=300)  # till nobody holds its stderr: no block, and no shell
     except subprocess.TimeoutExpired:
         os.killpg(child, signal.SIGKILL)
         raise

@@ -326,7 +326,7 @@ def browse(text, folder, *flags):
     # Chromium may still write there for a moment after it has ended.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as user:
         command = [BROWSER, *FLAGS, f"--user-data-dir={user}", *flags, address]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=90)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
     report = re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)
     assert report, done.stderr
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]

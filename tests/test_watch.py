@@ -53,8 +53,8 @@ class Watching:
             return log.read()
 
     def until(self, true):
-        """Wait for it: for two minutes, if the machine is that busy."""
-        end = time.monotonic() + 120
+        """Wait for it: for five minutes, if the machine is that busy."""
+        end = time.monotonic() + 300
         while not true():
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < end, self.said()
