@@ -1240,26 +1240,34 @@ FACTORIALS = [1.0 / math.factorial(n) for n in range(2, 14)]
 
 
 def reduced(x, low=0.0):
-    """n and e**r - 1, where x + low = n log(2) + r, and r is at most 0.35."""
+    """n, h and q: e**(x + low) = 2**n (1 + h + q), where h is exact and at most 0.35."""
     n = nearest(x * 1.4426950408889634)
-    r = (x - n * LN2) - n * LN2_LOW + low
-    return n, r + r * r * polynomial(r, FACTORIALS)
+    h = x - n * LN2
+    rest = low - n * LN2_LOW
+    r = h + rest
+    return n, h, r * r * polynomial(r, FACTORIALS) + rest
 
 
 def own_exp(x, low=0.0):
     """e to the power of x + low, where low is small."""
-    n, e = reduced(where(x > 710.0, 710.0, where(x < -746.0, -746.0, x)), low)
+    n, h, q = reduced(where(x > 710.0, 710.0, where(x < -746.0, -746.0, x)), low)
     half = nearest(n * 0.5)
-    return where(x > 710.0, math.inf, (1.0 + e) * two(half) * two(n - half))
+    return where(x > 710.0, math.inf, (1.0 + (h + q)) * two(half) * two(n - half))
 
 
 def own_tanh(x):
-    """(e - 1) / (e + 1) for e = exp(2 |x|), with the sign of x."""
-    a = where(x < 0.0, -1.0 * x, x)
-    n, e = reduced(where(a > 20.0, 40.0, 2.0 * a))
-    e = two(n) * e + (two(n) - 1.0)
-    t = divide(e, e + 2.0)
-    return where(a < 1e-9, x, where(x < 0.0, -1.0 * t, t))
+    """t = e / (e + 1), where e = (exp(2 |x|) - 1) / 2, with the sign of x.
+
+    As long as e is small, e - e t, which is the same number, loses less to rounding.
+    """
+    sign = where(x < 0.0, -1.0, 1.0)
+    a = sign * x
+    n, h, q = reduced(where(a > 20.0, 40.0, 2.0 * a))
+    half = two(n - 1.0)
+    high, low = half * h - (0.5 - half), half * q
+    e = high + low
+    t = divide(e, e + 1.0)
+    return sign * where(a < 0.3, high - (e * t - low), t)
 
 
 def product(a, b):

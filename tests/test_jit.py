@@ -806,6 +806,17 @@ def test_the_programs_own_functions_are_within_two_units_in_the_last_place(name)
             assert ulps(own(*x), true[name](*map(mpmath.mpf, x))) <= 2, x
 
 
+# Where exp(2 x) - 1, the 1 or 2 that is added to it, and the quotient are all rounded badly.
+HARD = [0.06222491004058757, 0.06234356494029636, 0.12283486418842823, 0.12348057412349354]
+HARD += [0.12500880992570895, 0.2199384339146901, 0.22064273922667582, 0.217742640145077]
+
+
+@pytest.mark.parametrize("x", HARD)
+def test_tanh_is_within_two_units_in_the_last_place_where_rounding_adds_up(x):
+    with mpmath.workprec(200):
+        assert ulps(micrograd.OWN["tanh"][0](x), mpmath.tanh(mpmath.mpf(x))) <= 2
+
+
 EXTREMES = [*EDGES, 5e-324, -5e-324, 1e-310, 1e308, -1e308, 1e20, 1.5, -1.5, 1 / 3]
 EXTREMES += [2.0**52 + 1, -(2.0**52) - 1, 2.0**53 + 2, 4503599627370495.5, 2251799813685248.5]
 EXTREMES += [1 - 2.0**-53, 1 + 2.0**-52, 709.782712893384, 709.7827128933841, -745.13, -745.14]
