@@ -1063,11 +1063,8 @@ LANGUAGES = {  # a loop, the end of a line, before a new name, a function, a tab
 def nested(heads: list[str], body: list[str], braces: bool = True) -> list[str]:
     """body within loops or functions, the outermost first."""
     for head in reversed(heads):
-        body = [
-            f"{head} {{".strip() if braces else f"{head}:",
-            *["    " + x for x in body],
-            *["}"] * braces,
-        ]
+        begin, end = (f"{head} {{".strip(), ["}"]) if braces else (f"{head}:", [])
+        body = [begin] + ["    " + line for line in body] + end
     return body
 
 
@@ -1687,7 +1684,7 @@ class jit:
         rows: ninputs numbers for each example, in lists or a NumPy array. Raises ValueError if
         there are none or their lengths are wrong, TypeError for what is not a number.
         """
-        *_, total, losses = self._steps(rows, [0.0])
+        _, _, total, losses = self._steps(rows, [0.0])
         for p, derivative in zip(self.parameters, total, strict=False):
             p.grad += derivative
         return losses[0]
