@@ -55,7 +55,9 @@ def detangle(
         ]
         ours = [chunk for _, chunk in owned]
         base = ours if before is None else chunks(before.decode(), name)
-        row = merge(base, ours, chunks(text_of(name, blocks, document), name))
+        theirs = chunks(text_of(name, blocks, document), name)
+        check_bounds(owned, theirs, document)
+        row = merge(base, ours, theirs)
         files[name] = join(row).encode() + b"\n"
         shares |= {block.line: [] for block in blocks}
         for place, found in enumerate(places(ours, row)):
@@ -162,6 +164,26 @@ def check_shares(
             )
             raise DocumentError(1, message, place=here.place)
         before += len(shares[block.line])
+
+
+def check_bounds(owned: list[tuple[Block, Chunk]], theirs: list[Chunk], document: Path) -> None:
+    """Raise DocumentError where two blocks' code is not two blank lines apart any more."""
+    known = {chunk.text for _, chunk in owned}
+    for (block, above), (after, below) in zip(owned, owned[1:], strict=False):
+        if block is after:
+            continue
+        last, first = above.text.split("\n")[-1], below.text.split("\n")[0]
+        bound = re.compile(rf"^{re.escape(last)}\n(?:[ ]*\n)*(?={re.escape(first)}$)", re.M)
+        for chunk in theirs:
+            found = bound.search(chunk.text) if chunk.text not in known else None
+            if found:
+                file, line = chunk.place.rsplit(":", 1)
+                row = int(line) + chunk.text.count("\n", 0, found.end())
+                message = (
+                    f"the code of {document.name}:{after.line} begins here; leave two blank "
+                    "lines above it, and no more"
+                )
+                raise DocumentError(1, message, place=f"{file}:{row}")
 
 
 def places(old: list[Chunk], new: list[Chunk]) -> list[list[Chunk]]:

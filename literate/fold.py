@@ -177,31 +177,37 @@ def starts(pieces: list[Piece]) -> list[int]:
     return list(accumulate(sizes, initial=1))
 
 
-def renew_names(pieces: list[Piece]) -> list[Piece]:
+def renew_names(pieces: list[Piece], before: dict[int, str]) -> list[Piece]:
     """The pieces with the CUSTOM_ID that each new or edited heading should have.
 
-    Chapters get one, and each heading that a link names. Links follow a heading's new name.
+    Chapters get one, and each heading that a link names. Links follow a heading's new name,
+    also where another heading, above it, has its old one now. before: the anchors that the
+    document had, by line.
     """
     elements = parse(text_of(pieces))
     slugs = anchors(elements)
     linked = {target for _, target in links(elements)}
     renamed: dict[str, str] = {}
+    held: set[str] = set()  # the names that a heading had, and still has
     out: list[Piece] = []
     for piece, line in zip(pieces, starts(pieces), strict=False):
         node, slug = piece.node, slugs.get(line, "")
-        if node.kind == "heading" and slug != node.text and (piece.place or not node.text):
+        if node.kind == "heading" and slug == node.text:
+            held.add(slug)
+        elif node.kind == "heading" and (
+            piece.place or not node.text or before.get(piece.line) == node.text
+        ):
             if node.text or (piece.place and node.level == 1) or f"#{slug}" in linked:
-                renamed[f"[[#{node.text}]"] = f"[[#{slug}]"
+                renamed.setdefault(node.text, slug)
                 node = replace(node, text=slug)
                 org = org_lines(node)
                 piece = replace(piece, node=node, org=org, gap=piece.gap or "\n")
         out.append(piece)
-    for piece in out:
-        renamed.pop(f"[[#{piece.node.text}]" if piece.node.kind == "heading" else "", None)
+    names = "|".join(re.escape(name) for name in sorted(renamed.keys() - held) if name)
     for i, piece in enumerate(out):
-        if piece.node.kind in ("para", "list", "quote", "table", "heading"):
-            for old, new in renamed.items():
-                out[i] = replace(out[i], org=out[i].org.replace(old, new))
+        if names and piece.node.kind in ("para", "list", "quote", "table", "heading"):
+            org = re.sub(rf"\[\[#({names})\]", lambda m: f"[[#{renamed[m[1]]}]", piece.org)
+            out[i] = replace(piece, org=org)
     return out
 
 
@@ -333,7 +339,8 @@ def fold(base_text: str, text: str, book: Any, copy: Path, name: str) -> tuple[s
     pieces = put_together(base, [*ours, *write_new(alone, current)], kept)
     prove(pieces, Path(name))
     new_base = put_together(base, write_new(theirs, base), dict(enumerate(base)))
-    return top(text) + text_of(renew_names(pieces)), top(base_text) + text_of(new_base)
+    pieces = renew_names(pieces, anchors(parse(text)))
+    return top(text) + text_of(pieces), top(base_text) + text_of(new_base)
 
 
 def top(text: str) -> str:

@@ -262,11 +262,15 @@ def read_table(node: Node, part: SyntaxTreeNode) -> Node:
     rows = []
     for row in (row for group in part.children for row in group.children):
         cells = []
+        line = row.map[0] + 1 if row.map else node.line
         for cell in row.children:
             if cell.attrs:
                 raise DocumentError(node.line, "a column is aligned; write its line as ---")
-            cells.append(Node("cell", spans=read_spans(cell, node.line), line=node.line))
-        rows.append(Node("row", nodes=tuple(cells)))
+            spans = read_spans(cell, line)
+            if any("|" in span.text for span in walk(spans)):
+                raise DocumentError(line, "no cell of Org can hold a `|`; use another sign")
+            cells.append(Node("cell", spans=spans, line=line))
+        rows.append(Node("row", nodes=tuple(cells), line=line))
     headed = any(cell.spans for cell in rows[0].nodes)
     return replace(node, kind="table", nodes=tuple(rows if headed else rows[1:]), level=headed)
 

@@ -51,14 +51,15 @@ def key(node: Node) -> Node:
     """The node without what says nothing: line breaks, blank lines, which bullet."""
 
     def loose(span: Span) -> Span:
-        text = re.sub(r"\s+", " ", span.text) if span.kind == "text" else span.text
+        # A blank that is not to break is another character, and so are Unicode's other blanks.
+        text = re.sub(r"[ \n]+", " ", span.text) if span.kind == "text" else span.text
         return Span(span.kind, text.replace("\n", " "), tuple(map(loose, span.inside)))
 
     text = node.text
     if node.kind == "item":
         text = re.sub(r"[+*]", "-", text)
     if node.kind in ("code", "fence"):
-        text = "\n".join(line.rstrip() for line in text.strip("\n").split("\n"))
+        text = text.strip("\n")  # but blanks at the end of a line may be in a string
     spans = tuple(map(loose, node.spans))
     return replace(node, text=text, spans=spans, nodes=tuple(map(key, node.nodes)), gap=False)
 

@@ -15,6 +15,7 @@ import hashlib
 import json
 import re
 import subprocess
+from bisect import bisect
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 import jupytext
 import nbformat
 from jupytext.languages import _JUPYTER_LANGUAGES
+from markdown_it.token import Token
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from .files import on_disk, opcodes, read
@@ -152,7 +154,7 @@ def as_piece(node: Node) -> Node:
 def squeezed(org: str) -> str:
     """The text without what may differ: blanks, a table's line, the numbers of a list."""
     org = re.sub(r"^ *(?:(\|-).*|\d+(?=[.)] ))", r"\1", org, flags=re.MULTILINE)
-    return re.sub(r"\s+", "", org)
+    return re.sub(r"[ \n]+", "", org)
 
 
 def unlike(piece: Piece) -> DocumentError:
@@ -201,6 +203,8 @@ def read_notebook(path: Path, data: bytes) -> Any:
         else:
             header = HEADER.match(text)
             start = header.end() if header else 0
+            tokens = MARKDOWN.parse("\n" * text.count("\n", 0, start) + text[start:])
+            fences = fences_of(tokens, path.name)
             own = jupytext.writes(new_notebook(metadata=METADATA), fmt="md")
             book = jupytext.reads(own + text[start:], fmt="md")
             if made := re.search(r"\bblob: (\w{40})\s+document: (.+)", text[:start]):
@@ -225,7 +229,56 @@ def read_notebook(path: Path, data: bytes) -> Any:
         line = text.count("\n", 0, found) + 1
         cell.metadata["line"] = line - (source != cell.source)
         start = found + len(source)
+    check_code(book, fences, path.name)
+    check_cells(book, tokens, path.name)
     return book
+
+
+def fences_of(tokens: list[Token], name: str) -> list[tuple[int, str]]:
+    """The line and the code of each fence of backticks, as GitHub reads a copy.
+
+    Raises DocumentError for what stands behind a language and would be dropped.
+    """
+    found = []
+    for token in tokens:
+        if token.type == "fence" and token.level == 0 and token.markup[0] == "`":
+            line = (token.map or [0])[0] + 1
+            language, _, more = token.info.strip().partition(" ")
+            if more.strip() and (language != "python" or "{" in more.split("=")[0]):
+                message = f"`{more.strip()[:50]}` has no place behind the language; remove it"
+                raise DocumentError(1, message, place=f"{name}:{line}")
+            found.append((line, token.content.rstrip("\n")))
+    return found
+
+
+def check_code(book: Any, fences: list[tuple[int, str]], name: str) -> None:
+    """Raise DocumentError unless what Jupytext takes for code is in these fences, in order."""
+    left = iter(fences)
+    for cell in book.cells:
+        if cell.cell_type == "code":
+            source = cell.source.rstrip("\n")
+            both = (source, re.sub(r"\A%%.*\n?", "", source))
+            if not any(code in both for _, code in left):
+                line = max(1, cell.metadata["line"] - 1)
+                message = (
+                    "GitHub's Markdown begins or ends this code elsewhere; let it have ``` in "
+                    "the first column above and below, and no fence around it"
+                )
+                raise DocumentError(1, message, place=f"{name}:{line}")
+
+
+def check_cells(book: Any, tokens: list[Token], name: str) -> None:
+    """Raise DocumentError for a part in which two blank lines, to Jupytext, begin a cell."""
+    shown = [c for c in book.cells if c.cell_type == "markdown" and c.source.strip()]
+    starts = [cell.metadata["line"] for cell in shown]
+    for token in tokens:
+        if token.level == 0 and token.map:
+            first, last = token.map
+            for line in starts[bisect(starts, first + 1) :]:
+                if line > last:
+                    break
+                message = "two blank lines within a list, a comment or a fence; leave one"
+                raise DocumentError(1, message, place=f"{name}:{line - 1}")
 
 
 def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
@@ -237,6 +290,7 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
     for cell in book.cells:
         if cell.cell_type == "markdown":
             MARKDOWN.parse(cell.source, references)
+    texts = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
     pieces: list[Piece] = []
     valued: set[int] = set()  # the pieces of code that Jupyter shows a value or a plot of
     for number, cell in enumerate(book.cells, 1):
@@ -247,6 +301,7 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
         try:
             check_characters(cell.source)
             if cell.cell_type == "markdown":
+                check_definitions(cell.source, texts)
                 nodes = read_markdown(cell.source, references)
             else:
                 nodes = read_code(cell)
@@ -263,6 +318,18 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
         message = "a second title; chapters begin with ##"
         raise DocumentError(1, message, place=f"{piece.place}{piece.line}")
     return with_arguments(pieces, known, valued)
+
+
+def check_definitions(source: str, texts: str) -> None:
+    """Raise DocumentError for a link's definition that none of the texts uses: it would go."""
+    own: dict[str, Any] = {}
+    MARKDOWN.parse(source, own)
+    for label, definition in own.get("references", {}).items():
+        words = r"\s+".join(map(re.escape, label.split()))
+        if len(re.findall(rf"\[\s*{words}\s*\]", texts, re.IGNORECASE)) < 2:
+            line = definition.get("map", [0])[0] + 1
+            message = "no link uses this definition; remove it, or make it a <!-- comment -->"
+            raise DocumentError(line, message)
 
 
 def shows(cell: Any) -> bool:

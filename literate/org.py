@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 IMAGES = "images"
-CONTROL = r"[^\n -~\xa0-\ufefe\uff00-\U0010ffff]"
+CONTROL = r"[^\n -~\xa0-\u2027\u202a-\ufefe\uff00-\U0010ffff]"
 # What git and others write between two sides of a conflict.
 MERGE = re.compile(
     r"^(?:(?:<{7,}|>{7,})(?:[ ].*)?|={7}|\|{7,}(?:[ ][^|\n]*)?)[ ]*$", re.MULTILINE
@@ -143,18 +143,30 @@ NO_TEXT = {
     r"\{\{\{": "a macro; write what it stands for",
     r"<<(?! )[^<>\n]+(?<! )>>": "a target; give a heading a CUSTOM_ID and link to that",
     r"\b(?:src|call)_\w+[\[({]": "code that runs in a sentence; use a block",
-    r"\\[(\[]|\\[a-zA-Z]{2,}": "LaTeX; use Unicode characters or a figure",
-    r"\$(?![\s,.;$])[^$\n]*(?<![\s,.])\$(?!\w)": (
+    r"\\[(\[]|\\[a-zA-Z]{2,}|\\[SP]\b": "LaTeX; use Unicode characters or a figure",
+    r"\\-": "a mark for hyphenation, which is not shown; put it between tildes",
+    r"\$(?![\s,.;$])[^$\n]*\n?[^$\n]*(?<![\s,.])\$(?!\w)|\$\$": (
         "LaTeX between dollars; use Unicode characters or a figure"
     ),
+    r"(?<!-)-{2,3}(?=\w)": "shown as a dash; put it between tildes",
+    r"(?<!\[)\bfile:[\w./]": "a link in Emacs alone; write [[file:…]] or ~file:…~",
     r"@@": "an export snippet; use #+HTML: lines",
     r"\\\\[ ]*$": "a forced line break; begin a new paragraph",
     r"^[ ]*(?:[-+]|\d+[.)])[ ]\[[ xX-]\]": "a checkbox; use words",
+    r"^(?:[ ]*(?:[-+]|\d+[.)])|[ ]+\*)[ ]\[@": "a counter, which Emacs hides; use words",
+    r"^(?:[ ]*[-+]|[ ]+\*)[ ].*[ ]::(?:[ ]|$)": "a definition; write a colon",
+    r"^[ ]*\|[ ]*[/#!$*_^][ ]*(?=\||$)": (
+        "a mark that hides this row or column in Emacs; put it between tildes"
+    ),
+    r"^[ ]*\|.*?<(?:[lrc]\d*|\d+)>[ ]*(?=\||$)": (
+        "a column's width, whose row Emacs hides; put it between tildes"
+    ),
     r"\[(?:\d*/\d*|\d*%)\]": "a counter; use words",
     r"\[#[A-Z]\]": "a priority; leave it out",
     r"^\*+ (?:TODO|DONE|COMMENT)\b": "a task or a comment, which GitHub hides; use other words",
     r"^\*+ .*[ ]:[\w@#%:]+:[ ]*$": "a tag, which GitHub hides; leave it out",
     r"^[ ]*(?:SCHEDULED|DEADLINE|CLOSED):": "a date of a task, which GitHub hides; use words",
+    r"^[ ]*CLOCK:|^%%\(": "a line of Emacs's calendar, which Emacs hides; use words",
     r"\[\[(?:#|file:|https?:|mailto:|[^][\n]*\n[^][]*\])": (
         "no link that ends on its line; end it there"
     ),

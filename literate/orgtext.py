@@ -114,7 +114,7 @@ def read_org_table(node: Node, lines: list[str]) -> Node:
     for i, row in enumerate(lines):
         if i not in rules:
             cells = re.sub(r"\|$", "", row.strip()[1:]).split("|")
-            spans = [read_org_spans(cell.strip()) for cell in cells]
+            spans = [read_org_spans(cell.strip(" ")) for cell in cells]
             rows.append(Node("row", nodes=tuple(Node("cell", spans=cell) for cell in spans)))
     return replace(node, kind="table", nodes=tuple(rows), level=len(rules))
 

@@ -287,9 +287,9 @@ def test_results_and_other_files_stay_and_a_second_time_nothing_is_left_to_do(tm
     [
         ("def two():\n    return 2\n\n\n", "", 5),
         ("def one():\n    return 1\n\n\n", "", 1),
-        ("return 2\n\n\ndef", "return 2\n\n\n\ndef", 5),
-        ("return 2\n\n\ndef", "return 2\n\ndef", 5),
-        ("return 2\n\n\ndef", "return 2\n  \n\ndef", 5),
+        ("return 2\n\n\ndef", "return 2\n\n\n\ndef", 10),
+        ("return 2\n\n\ndef", "return 2\n\ndef", 8),
+        ("return 2\n\n\ndef", "return 2\n  \n\ndef", 9),
         ("return 2\n", "return 2  \n", 6),
         ("def one", "\n\ndef one", 1),
         ("return a\n", "return a\n\n", 13),

@@ -392,6 +392,128 @@ The end.
     assert text == sample("The end.\n", new)
 
 
+def test_links_follow_a_heading_that_has_another_of_its_name_above_it_now(copy):
+    text = fold_ok(copy, "## Second part <a", "## Second part\n\nNew.\n\n## Second part <a")
+    assert text == sample(
+        "[[#second-part][link]]",
+        "[[#second-part-1][link]]",
+        "* Second part\n:PROPERTIES:\n:CUSTOM_ID: second-part\n:END:\n",
+        "* Second part\n:PROPERTIES:\n:CUSTOM_ID: second-part\n:END:\n\nNew.\n\n"
+        "* Second part\n:PROPERTIES:\n:CUSTOM_ID: second-part-1\n:END:\n",
+    )
+
+
+# Blanks that are no line breaks and no indentation: a comparison must see each of them.
+BLANKS = ["\u00a0", "\u202f", "\u2009", "\u3000"]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+def test_a_blank_of_another_kind_is_an_edit(folder, copy, readme, blank):
+    assert fold_ok(copy, "The end.", f"The{blank}end.") == sample("The end.", f"The{blank}end.")
+    run(folder, "markdown")
+    assert fold_ok(copy, f"The{blank}end.", "The end.") == SAMPLE
+    edit(readme, "The *second* p", f"The *second*{blank}p")
+    edit(copy, "**second** p", "**second** and last p")
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and "was changed, too; make both alike" in said
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029"])  # a line's end for some tools only
+def test_a_separator_of_lines_or_paragraphs_is_refused(folder, copy, separator):
+    edit(copy, "The end.", f"The{separator}end.")
+    line = copy.read_text().split("\n").index(f"The{separator}end.") + 1
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"micrograd.md:{line}: ") and "control char" in said
+
+
+@pytest.mark.parametrize("name", ["micrograd.md", "micrograd.ipynb"])
+def test_blanks_at_the_end_of_a_line_of_code_are_an_edit(folder, readme, name):
+    edit(readme, "print(6 * 7)", 'print("""a\nb""")')
+    verb = "markdown" if name.endswith("md") else "notebook"
+    run(folder, verb)
+    copy = folder / name
+    line = "a\\nb" if verb == "notebook" else "a\nb"
+    copy.write_text(copy.read_text().replace('print(\\"\\"\\"a\\n', 'print(\\"\\"\\"a  \\n'))
+    copy.write_text(copy.read_text().replace(line, line.replace("a", "a  ")))
+    assert run(folder, "fold", str(copy))[0] == 0
+    assert 'print("""a  \nb""")' in readme.read_text()
+
+
+FENCES = {
+    "~~~\n```python\nx = 1\n```\n~~~": 1,
+    "```python\nprint(3)\n  ```\n\nProse, *marked*.\n\n```python\nprint(4)\n```": 0,
+    "```python\nprint(3)\n ```\n\nProse.": 0,
+    "<details>\n```python\nx = 1\n```\n</details>": 1,
+    "> ```python\n> x = 1\n> ```": 0,
+}
+
+
+@pytest.mark.parametrize("fence", FENCES)
+def test_code_that_github_reads_otherwise_than_jupytext_is_refused_at_its_line(
+    folder, copy, readme, fence
+):
+    edit(copy, "The end.\n", f"{fence}\n\nThe end.\n")
+    line = copy.read_text().split("\n").index(fence.split("\n")[0]) + 1 + FENCES[fence]
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"micrograd.md:{line}: "), said
+    assert readme.read_text() == SAMPLE
+
+
+@pytest.mark.parametrize("unused", ["[wip]: https://a.b", "[//]: # (todo: check)"])
+def test_a_definition_that_no_link_uses_is_refused_at_its_line(folder, copy, readme, unused):
+    edit(copy, "The end.\n", f"The [end] of [it][E].\n\n{unused}\n[end]: b/\n[e]: <c/>\n")
+    line = copy.read_text().split("\n").index(unused) + 1
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"micrograd.md:{line}: no link uses"), said
+    edit(copy, unused, "")
+    assert run(folder, "fold", str(copy))[0] == 0
+    assert "The [[file:b/][end]] of [[file:c/][it]]." in readme.read_text()
+
+
+APART = {
+    "- item one\n\n\n  its second paragraph": 2,
+    "- a\n\n\n- b": 2,
+    "<!-- draft\n\n\nsecret -->": 2,
+    "> a\n\n\n> b": 0,
+    "- a\n\n\nb": 0,
+}
+
+
+@pytest.mark.parametrize("text", APART)
+def test_two_blank_lines_within_a_part_are_refused_at_their_line(folder, copy, readme, text):
+    edit(copy, "The end.\n", f"{text}\n\nThe end.\n")
+    line = copy.read_text().split("\n").index(text.split("\n")[0]) + 1 + APART[text]
+    status, said = run(folder, "fold", str(copy))
+    if APART[text]:
+        assert status == 1 and said.startswith(f"micrograd.md:{line}: two blank lines"), said
+    else:
+        assert status == 0, said
+
+
+CELLS = {"| 3 | ~bad~ |": "means something else", "| 3 | `x\\|y` |": "can hold a `|`"}
+
+
+@pytest.mark.parametrize("row", CELLS)
+@pytest.mark.parametrize("quoted", ["", "> "])
+def test_what_a_cell_cannot_hold_is_refused_at_its_row(folder, copy, row, quoted):
+    rows = ["| a | b |", "|---|---|", "| 1 | 2 |", row]
+    edit(copy, "The end.\n", "".join(f"{quoted}{row}\n" for row in rows))
+    line = copy.read_text().split("\n").index(quoted + row) + 1
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"micrograd.md:{line}: ") and CELLS[row] in said, (
+        said
+    )
+
+
+@pytest.mark.parametrize("info", ["js {1,3}", 'js title="a.js"', "python {1,3}", "toml x"])
+def test_what_stands_behind_a_language_is_refused_at_its_line(folder, copy, readme, info):
+    edit(copy, "The end.\n", f"```{info}\nx\n```\n\nThe end.\n")
+    line = copy.read_text().split("\n").index(f"```{info}") + 1
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"micrograd.md:{line}: `"), said
+    assert "has no place behind the language" in said
+
+
 def test_a_dead_link_is_reported(copy, readme):
     edit(copy, "The end.", "The [end](#nowhere).")
     status, said = run(copy.parent, "fold", str(copy))

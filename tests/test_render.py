@@ -134,6 +134,49 @@ def test_what_would_vanish_is_refused(text, hidden):
         parse(f"{text}\n")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Use --force.",
+        "a ---b",
+        r"hyphen\-ated",
+        r"section \S 3",
+        "See file:images/one.svg there.",
+        "- [@5] five",
+        "1. [@5] five",
+        "- std :: vector",
+        "a\nCLOCK: [2024-01-01 Mon 10:00]",
+        "%%(diary-date 1)",
+        "$$\nx\n$$",
+        "$a\nb$ c",
+        "| op | name |\n|----+------|\n| /  | divide |",
+        "| *  | times |\n| ^  | power |",
+        "| # | name |",
+        "| a   | b    |\n| <l> | <10> |",
+    ],
+)
+def test_what_emacs_hides_or_reads_otherwise_is_refused(text):
+    with pytest.raises(DocumentError, match="between tildes|; use |; write "):
+        parse(f"{text}\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "From 1 -- or 2 -- to 3 - 4.",
+        "| ~/~ | divide |\n| ~<l>~ | ~*~ times |",
+        "| / or * | 2 |\n| a | / |",
+        "* A heading :: of two parts",
+        "- a::b",
+        "a < 10 > 3, 5 --> 6, C++ and i-- here",
+        "It costs $5\nand $6.",
+        "[[file:images/one.svg]] a file: see",
+    ],
+)
+def test_what_only_looks_like_it_is_accepted(text):
+    parse(f"{text}\n")
+
+
 RAW = {
     '~"relu"~': "comma or quote",
     "='a'=": "comma or quote",
