@@ -216,7 +216,8 @@ def apply(op: str, *inputs: Any) -> "Value":
     Raises TypeError if the rule gives anything but its value and a slope for each input.
     """
     values = tuple([x if isinstance(x, Value) else Value(x) for x in inputs])
-    result = data, local = RULES[op](*[x.data.__float__() for x in values])
+    result = RULES[op](*[x.data.__float__() for x in values])
+    data, local = result if type(result) is tuple and len(result) == 2 else (None, None)
     if type(local) is not tuple or len(local) != len(values):
         wanted = f"its value and a tuple of {len(values)}, a slope for each input"
         raise TypeError(f"the rule of {op!r} must return {wanted}, not {result!r:.60}")
@@ -247,7 +248,8 @@ class Value:
     + - * / ** take Values and numbers on either side, and every other rule is a method:
     exp(), log(), tanh(), relu(), max(other) and so on. Values and gradients are those of
     PyTorch's float64 scalars up to rounding, inf and nan included; only the gradients of x / b
-    and of log(b) overflow early, where |b| < 5.6e-309. Raises TypeError for all but one real
+    and of log(b) overflow early, where |b| < 5.6e-309, and -0.0 and -inf to a power are what
+    they are in PyTorch with a tensor as the exponent. Raises TypeError for all but one real
     number. An operator of your own is a rule in RULES, or a function that makes a Value from
     its inputs and sets its _backward.
     """
@@ -416,10 +418,16 @@ def backpropagate(root: Value) -> None:
     for v in order:
         v.grad = 0.0
     root.grad = 1.0
-    for v in reversed(order):
-        v._backward()
-    for v, before in kept:
-        v.grad += before
+    try:
+        for v in reversed(order):
+            v._backward()
+    except BaseException:  # an operator without a rule, or Ctrl-C: then nothing has changed
+        for v in order:
+            v.grad = 0.0
+        raise
+    finally:
+        for v, before in kept:
+            v.grad += before
 
 
 from collections.abc import Sequence
@@ -715,6 +723,11 @@ class Symbol:
         )
 
     def __repr__(self) -> str:
+        frame = sys._getframe(1)
+        while frame.f_code.co_name in ("__repr__", "__format__"):
+            frame = frame.f_back or sys._getframe()
+        if frame.f_globals is not HERE and asking(frame):
+            raise TypeError("its text asks for a number that is not there yet")
         return self.op
 
     __eq__ = __ne__ = __hash__ = __bool__
@@ -725,7 +738,9 @@ class Symbol:
 
 def asking(frame: Any) -> tuple:
     """The code of the function that is being recorded, and the line at which it is."""
-    while frame.f_back and frame.f_back.f_code.co_name not in ("record", "straight"):
+    while frame.f_back and not (
+        frame.f_back.f_globals is HERE and frame.f_back.f_code.co_name in ("record", "straight")
+    ):
         frame = frame.f_back
     return (frame.f_code, frame.f_lineno) if frame.f_back else ()
 
@@ -784,11 +799,16 @@ def record(f: Callable, ninputs: int, parameters: list, what: str) -> tuple[list
         kept |= {v: (v.data, v.grad) for v in order if v not in kept}
         moving = {v for v in kept if isinstance(v.data, Symbol)}
         if not {id(v.data) for v in moving} <= {*map(id, TAPE)}:
-            raise TypeError("it uses a Value that another loss, or the penalty, has made")
+            raise TypeError("it uses a copy of a Value, or one that another loss has made")
         for v in kept:
             v.grad = 0.0
             if type(v.data) is float and not moving.isdisjoint(v._prev):
-                raise TypeError("it uses a Value that was computed from a parameter before")
+                value = RULES[v._op](*[x.data for x in v._prev])[0]  # perhaps a constant
+                if isinstance(value, Symbol) or str(value) != str(v.data):
+                    which = f"was computed from a parameter before ({v.data}, by {v._op!r})"
+                    if v.data != v.data:
+                        which = "another loss, or the penalty, has made"
+                    raise TypeError(f"it uses a Value that {which}: compute it here")
             for s in (v.data, *v._local):
                 if isinstance(s, Symbol) and s.args and len(s.made) == 2:
                     s.made = *s.made, v._op
@@ -810,6 +830,8 @@ def record(f: Callable, ninputs: int, parameters: list, what: str) -> tuple[list
         TAPE.clear()
         for v, (data, grad) in kept.items():
             v.data, v.grad = data, grad
+            if isinstance(data, Symbol):  # a Value that the loss may have kept has no number
+                v.data, v._local = math.nan, ()
 
 
 def explain(error: Exception) -> str:
@@ -1424,7 +1446,7 @@ def straight(f: Callable, ninputs: int, noutputs: int = 1) -> Program:
             y = y if isinstance(y, tuple) else (y,)
             if len(y) != noutputs:
                 raise TypeError(f"it must return {noutputs} numbers, not {y!r:.60}")
-            y = [x if isinstance(x, Symbol) else number(x) for x in y]
+            y = [write("+", x, 0.0) if isinstance(x, Symbol) else number(x) for x in y]
             return Program([*TAPE], y, "y", single=True)
         except Exception as error:
             name = getattr(f, "__name__", "the rule")
@@ -1473,14 +1495,17 @@ def build(source: str, name: str) -> int:
     import subprocess
 
     compiler = os.environ.get("CC") or next(filter(which, ("cc", "gcc", "clang")), "cc")
-    flags = "-O3 -ffp-contract=off -fno-math-errno -w -shared -fPIC -x c - -lm -o".split()
+    flags = "-fno-fast-math -fno-unsafe-math-optimizations -fno-associative-math".split()
+    flags += "-O3 -ffp-contract=off -fno-math-errno -w -shared -fPIC -x c - -lm -o".split()
     with TemporaryDirectory(prefix="jit-", ignore_cleanup_errors=True) as folder:
         for machine in ("-march=native", "-mcpu=native", "-O3"):
             command = [*shlex.split(compiler), machine, *flags, f"{folder}/program.so"]
             done = subprocess.run(command, input=source.encode(), capture_output=True)
             if done.returncode == 0:
-                found = getattr(ctypes.CDLL(command[-1]), name)
-                return ctypes.cast(found, ctypes.c_void_p).value or 0
+                with suppress(AttributeError):  # such as with -fvisibility=hidden
+                    found = getattr(ctypes.CDLL(command[-1]), name)
+                    return ctypes.cast(found, ctypes.c_void_p).value or 0
+                raise OSError(f"{command[0]} built a library without {name}()")
     raise OSError(f"{command[0]} failed:\n{done.stderr.decode(errors='replace'):.400}")
 
 
@@ -1557,7 +1582,14 @@ class jit:
     """
 
     def __init__(self, loss: Callable, ninputs: int, parameters: Any, penalty=None):
-        self.ninputs, self.parameters = ninputs, [*dict.fromkeys(flat(parameters))]
+        check_idle()
+        if not hasattr(ninputs, "__index__") or ninputs < 0:
+            raise TypeError(f"jit: ninputs is how many numbers a row has, not {ninputs!r:.60}")
+        if not isinstance(parameters, Iterable) or isinstance(parameters, dict):
+            wanted = "a list of Values, such as model.parameters()"
+            raise TypeError(f"jit: parameters must be {wanted}, not {parameters!r:.60}")
+        self.ninputs = ninputs = int(ninputs)
+        self.parameters = [*dict.fromkeys(flat(parameters))]
         if wrong := [p for p in self.parameters if not isinstance(p, Value) or p._prev]:
             raise TypeError(f"jit: a parameter is a Value without inputs, not {wrong[0]!r:.60}")
         self.state: dict[str, list[float]] = {}
@@ -1620,12 +1652,19 @@ class jit:
                 body = [f"v = [0.0] * {program.slots}", *script(program, "Python")]
                 step = function("step", "x, y", body, "Python")
                 self._rules[text] = interpret(step)["step"]
-        if [*self.state] != [*starts]:
-            self.state = {name: [float(x)] * len(self.parameters) for name, x in starts.items()}
+        n = len(self.parameters)
+        if {*self.state} != {*starts}:
+            self.state = {name: [float(x)] * n for name, x in starts.items()}
+        self.state = {name: self.state[name] for name in starts}
+        if wrong := [name for name, x in self.state.items() if len(x) != n]:
+            raise ValueError(f"jit: state[{wrong[0]!r}] must be {n} numbers, one a parameter")
         return self._rules[text]
 
     def _steps(self, rows: Any, rates: list[float], update=None, batch=None) -> tuple:
         """Parameters and state after steps with rates, the last gradient, and all losses."""
+        check_idle()
+        if not isinstance(rows, Iterable):
+            raise TypeError(f"jit: rows must be a list of rows, not {rows!r:.60}")
         rows = rows.tolist() if hasattr(rows, "tolist") else [*rows]
         for i, row in enumerate(rows):
             numbers = hasattr(row, "__len__") and hasattr(row, "__getitem__")
@@ -1653,7 +1692,11 @@ class jit:
         work = self._spare.pop() if self._spare else array("d")
         if self.compiled and len(work) < need:
             work = array("d", bytes(8 * need))
-        sync, data = array("q", [0, 0]), array("d", chain(*rows))
+        try:
+            sync, data = array("q", [0, 0]), array("d", chain(*rows))
+        except (TypeError, OverflowError):
+            i = next(i for i, row in enumerate(rows) if not all(map(fits, row)))
+            raise TypeError(f"jit: row {i} must hold numbers, not {rows[i]!r:.60}") from None
         arrays = size, sync, array("d", rates), data, p, state, total, losses, work
         if not self.compiled or team == 1 and each.work * batch * len(rates) < 1e9:
             self._run(rule, 0, *arrays)
@@ -1698,6 +1741,8 @@ class jit:
         takes, the next ones, round and round; None for all. rows: as for backward(). p.grad
         stays as it is. Ctrl-C ends it within a second, and then no parameter has changed.
         """
+        if not isinstance(steps, Iterable):
+            raise TypeError(f"jit: steps must be a list of step sizes, not {steps!r:.60}")
         rates = [number(step) for step in steps]
         data, state, _, losses = self._steps(rows, rates, update, batch)
         for p, x in zip(self.parameters, data, strict=True):
@@ -1705,6 +1750,19 @@ class jit:
         for name, x in zip(self.state, state, strict=True):
             self.state[name] = [*x]
         return [*losses]
+
+
+def fits(x: Any) -> bool:
+    """Whether x can be one of the numbers that C is given."""
+    with suppress(TypeError, OverflowError):
+        return bool(array("d", [x]))
+    return False
+
+
+def check_idle() -> None:
+    """Raise TypeError within a loss that is being recorded: there are no numbers yet."""
+    if asking(sys._getframe()):
+        raise TypeError("a loss that is being recorded can't compile or run another")
 
 
 def flat(parameters: Any) -> Iterator[Any]:
@@ -1878,6 +1936,8 @@ def check_neuron(n: Neuron, where: str, width: int, nonlin: Any, used: set[Value
     if n.nonlin != nonlin:
         both = f"its activation is {n.nonlin or 'none'}, that of neuron 0 is {nonlin or 'none'}"
         raise ValueError(f"{where}: {both}")
+    if n.nonlin and n.nonlin in vars(Value):
+        raise TypeError(f"{where}: its activation is a method of Value now, and no rule")
     if len(n.w) != width:
         raise ValueError(f"{where}: it has {len(n.w)} weights, for {width} inputs")
     for p in (*n.w, n.b):

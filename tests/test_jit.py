@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -1002,3 +1003,133 @@ def test_an_operator_made_by_hand_is_refused_by_name():
     with pytest.raises(TypeError, match="'square' was made by hand: make it a rule"):
         jit(lambda x: Value(x.data * x.data, (x,), "square") * w, 1, [w])
     assert (w.data, w.grad) == (2.0, 0.0)
+
+
+# --- what a fresh pair of eyes found ---------------------------------------------------------
+
+
+def velocity(p, g, rate, v=0.0, n=0.0):
+    v, n = 0.5 * v + g, n + 1.0
+    return p - rate * v, v, n
+
+
+def test_a_state_that_was_saved_goes_on_in_any_order_and_must_fit(language):
+    def fresh():
+        ws = [Value(0.1 * k) for k in range(6)]
+        return ws, jit(lambda x: sum(w * w * x for w in ws), 1, ws)
+
+    ws, whole = fresh()
+    whole.train([[1.0]], [0.1] * 4, velocity)
+    us, half = fresh()
+    half.train([[1.0]], [0.1] * 2, velocity)
+    half.state = {"n": half.state["n"], "v": half.state["v"]}  # as JSON sorts it
+    half.train([[1.0]], [0.1] * 2, velocity)
+    assert [u.data for u in us] == [w.data for w in ws] and half.state == whole.state
+    for wrong in ([1.0] * 5, [1.0] * 3000):
+        half.state["v"] = wrong
+        with pytest.raises(ValueError, match=r"state\['v'\] must be 6 numbers"):
+            half.train([[1.0]], [0.1], velocity)
+    assert [u.data for u in us] == [w.data for w in ws]
+
+
+@pytest.mark.parametrize(
+    "rule", [lambda p, g, rate: p > 0, lambda p, g, rate, up=0.0: (p - rate * up, g > 0)]
+)
+def test_an_update_rule_that_returns_a_condition_is_refused(language, rule):
+    w = Value(0.5)
+    fast = jit(lambda x: w * x, 1, [w])
+    with pytest.raises(TypeError, match="a condition is no number"):
+        fast.train([[1.0]], [0.1] * 2, rule)
+    assert w.data == 0.5 and fast.state == {}
+
+
+@pytest.mark.parametrize("text", [str, repr, "{}".format, "%s".__mod__, lambda v: f"{v!r:>20}"])
+def test_the_text_of_a_number_that_is_not_there_yet_is_refused(text):
+    w = Value(0.5)
+    for question in (lambda x: text(x), lambda x: text(w * x), lambda x: text(x.data)):
+        with pytest.raises(TypeError, match=r"its text asks for a number.*test_jit.py:\d+"):
+            jit(lambda x, q=question: w * x * len(q(x)), 1, [w])
+    fast = jit(lambda x: w * x, 1, [w])
+    with pytest.raises(TypeError, match="its text asks"):
+        fast.train([[1.0]], [0.1], lambda p, g, rate: p - rate * len(text(g)))
+    assert text(w) and text(w * 2)
+
+
+@pytest.mark.parametrize(
+    "flags", ["-ffast-math", "-funsafe-math-optimizations", "-fassociative-math", "-Ofast"]
+)
+def test_flags_that_change_what_arithmetic_is_change_nothing(monkeypatch, flags):
+    w = Value(0.5)
+    losses = [lambda x: (w * x).tanh(), lambda x: (w * x).exp(), lambda x: (w * x) ** x]
+    monkeypatch.setenv("CC", f"gcc {flags}")
+    got = [jit(loss, 1, [w]).loss([[1.5]]) for loss in losses]
+    tiny = jit(lambda x: w * x, 1, [w]).loss([[1e-310]])
+    monkeypatch.delenv("CC")
+    assert got == [jit(loss, 1, [w]).loss([[1.5]]) for loss in losses]
+    assert (
+        tiny == 5e-311 and 1e-310 * 0.5 == 5e-311
+    )  # Python's own arithmetic is as before, too
+
+
+def test_a_value_that_a_loss_has_kept_holds_no_number():
+    w, kept = Value(0.1), [Value(1.0)]
+
+    def loss(x):
+        kept[0] = kept[0] * 0.5 + w * x
+        return kept[0] ** 2
+
+    jit(loss, 1, [w])
+    y = loss(Value(3.0))
+    y.backward()
+    assert math.isnan(y.data) and math.isnan(w.grad) and type(w.grad) is float
+
+
+def test_a_rule_whose_value_is_a_constant_compiles(monkeypatch, language):
+    monkeypatch.setitem(RULES, "seven", lambda a: (7.0, (3.0,)))
+    monkeypatch.setitem(RULES, "sign", lambda a: (where(a < 0, -1.0, 1.0), (0.0,)))
+    w = Value(0.5)
+    for loss in (lambda x: (w * x).seven() + w * x, lambda x: (w * x).sign() * w * x.seven()):
+        wanted = eager(loss, [[Value(2.0)]], [w])
+        assert run(jit(loss, 1, [w]), [[2.0]]) == wanted
+    before = w * w
+    with pytest.raises(TypeError, match=r"computed from a parameter before \(0.25, by '\*'\)"):
+        jit(lambda x: before * x, 1, [w])
+
+
+def test_a_loss_cannot_compile_another():
+    w = Value(0.5)
+    fast = jit(lambda x: w * x, 1, [w])
+    for inner in (lambda: jit(lambda x: x, 1, [w]), lambda: fast.train([[1.0]], [0.1])):
+        with pytest.raises(TypeError, match="can't compile or run another"):
+            jit(lambda x, f=inner: f() or w * x, 1, [w])
+    assert w.data == 0.5
+
+
+def test_a_library_without_the_function_is_no_compiler(monkeypatch):
+    monkeypatch.setenv("CC", "gcc -fvisibility=hidden")
+    w = Value(0.5)
+    with pytest.warns(RuntimeWarning, match="without run"):
+        fast = jit(lambda x: w * x, 1, [w])
+    assert not fast.compiled and fast.loss([[3.0]]) == 1.5
+
+
+def test_what_a_call_cannot_take_is_named():
+    model: Any = nn.MLP(1, [1])
+    w = model.parameters()[0]
+    wrong: Any
+    for wrong in (model, model.parameters, w, None, {"w": w}):
+        with pytest.raises(TypeError, match="jit: parameters must be a list of Values"):
+            jit(lambda x: w * x, 1, wrong)
+    for wrong in (-1, 1.5, None):
+        with pytest.raises(TypeError, match="jit: ninputs"):
+            jit(lambda x: w * x, wrong, [w])
+    fast: Any = jit(lambda x: w * x, True, [w])
+    assert fast.compiled and fast.loss([[2.0]]) == 2 * w.data
+    for rows in (None, 3.0):
+        with pytest.raises(TypeError, match="jit: rows must be a list of rows, not"):
+            fast.loss(rows)
+    for row in (["1"], [None], [[1.0]], [10**400]):
+        with pytest.raises(TypeError, match="jit: row 1 must hold numbers, not"):
+            fast.loss([[1.0], row])
+    with pytest.raises(TypeError, match="jit: steps must be a list of step sizes, not 0.1"):
+        fast.train([[1.0]], 0.1)

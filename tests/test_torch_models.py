@@ -301,3 +301,11 @@ except ModuleNotFoundError as error:
 """
     said = "torch this needs PyTorch, which is not installed: pip install torch\n"
     assert python(program) == said
+
+
+def test_an_activation_that_is_a_method_now_is_refused(monkeypatch):
+    monkeypatch.setattr(Value, "relu", lambda v: v.max(0.01 * v), raising=False)
+    with pytest.raises(
+        TypeError, match="layer 0, neuron 0: its activation is a method of Value"
+    ):
+        to_torch(nn.MLP(1, [2, 1]))

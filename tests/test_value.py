@@ -562,3 +562,23 @@ def test_a_rule_with_two_inputs_is_a_method_too(monkeypatch):
 def test_gradcheck_refuses_what_a_value_refuses():
     with pytest.raises(TypeError, match="'3'"):
         gradcheck(lambda x: x * x, ["3"])
+
+
+def test_a_walk_that_fails_leaves_every_gradient_as_it_was():
+    a, b = Value(2.0), Value(3.0)
+    (a * 5 + b).backward()
+    out = Value(8.0, (a,), "cube")  # its _backward was forgotten
+    y = out * a * b
+    y.grad = 7.0
+    with pytest.raises(NotImplementedError, match="cube"):
+        y.backward()
+    assert (a.grad, b.grad, out.grad, y.grad) == (5.0, 1.0, 0.0, 7.0)
+
+
+@pytest.mark.parametrize(
+    "rule", [lambda a: a, lambda a: (a,), lambda a: (a, 1.0), lambda a: None]
+)
+def test_a_rule_that_returns_no_slopes_is_named(monkeypatch, rule):
+    monkeypatch.setitem(RULES, "half", rule)
+    with pytest.raises(TypeError, match="the rule of 'half' must return its value and a tuple"):
+        Value(2.0).half()
