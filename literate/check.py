@@ -58,6 +58,9 @@ def check_links(elements: list[Element], document: Path, drawn: set[str]) -> lis
     for i, element in enumerate(elements):
         if element.kind == "drawer":
             name, slug = element.text.split()[2], slugs[elements[i - 1].line]
+            if "#" + name in names:
+                message = f"CUSTOM_ID {name} is there twice, and links lead to the first"
+                found.append(f"{document.name}:{element.line + 1}: {message}; rename a heading")
             names.add("#" + name)
             if name != slug:
                 message = f"CUSTOM_ID {name} is not the anchor on GitHub; write {slug}"

@@ -169,21 +169,24 @@ def check_shares(
 def check_bounds(owned: list[tuple[Block, Chunk]], theirs: list[Chunk], document: Path) -> None:
     """Raise DocumentError where two blocks' code is not two blank lines apart any more."""
     known = {chunk.text for _, chunk in owned}
+    left = {chunk.text for chunk in theirs}
     for (block, above), (after, below) in zip(owned, owned[1:], strict=False):
-        if block is after:
+        if block is after or above.text in left or below.text in left:
             continue
-        last, first = above.text.split("\n")[-1], below.text.split("\n")[0]
-        bound = re.compile(rf"^{re.escape(last)}\n(?:[ ]*\n)*(?={re.escape(first)}$)", re.M)
+        first, own = below.text.split("\n")[0], above.text.split("\n")
+        ends = {own[0], own[-1]}
         for chunk in theirs:
-            found = bound.search(chunk.text) if chunk.text not in known else None
-            if found:
+            rows = chunk.text.split("\n") if chunk.text not in known else []
+            at = next(
+                (i for i, row in enumerate(rows) if row == first and ends & {*rows[:i]}), 0
+            )
+            if at:
                 file, line = chunk.place.rsplit(":", 1)
-                row = int(line) + chunk.text.count("\n", 0, found.end())
                 message = (
-                    f"the code of {document.name}:{after.line} begins here; leave two blank "
-                    "lines above it, and no more"
+                    f"the code of {document.name}:{after.line} begins here; leave two lines "
+                    "without anything above it, and no more"
                 )
-                raise DocumentError(1, message, place=f"{file}:{row}")
+                raise DocumentError(1, message, place=f"{file}:{int(line) + at}")
 
 
 def places(old: list[Chunk], new: list[Chunk]) -> list[list[Chunk]]:

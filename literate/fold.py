@@ -364,8 +364,11 @@ def what_changed(old: str, new: str, document: Path) -> list[str]:
     if not said:
         return [f"{document.name}: nothing changed"]
     elements = parse(new)
-    known = {target for _, target in links(parse(old))}
+    was = parse(old)
+    before = check_links(was, document, {*drawn(present_results(was))})
+    known = {problem.split(": ", 1)[-1] for problem in before}
     for problem in check_links(elements, document, {*drawn(present_results(elements))}):
-        if not any(f" {target} " in problem for target in known) and "is dead" in problem:
+        what = problem.split(": ", 1)[-1]
+        if what not in known and re.search("is dead|is there twice", what):
             said.append(problem)
     return [*said, "Now run `make`: it runs the code, and refreshes every result"]

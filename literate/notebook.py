@@ -32,6 +32,7 @@ from .markdown import MARKDOWN, REAL, read_markdown, write_markdown
 from .nodes import Node, key
 from .org import (
     ARGUMENTS,
+    BLANK,
     EXPORTS,
     IMAGES,
     DocumentError,
@@ -48,6 +49,13 @@ from .pieces import Piece, split
 LANGUAGES = {name for name in _JUPYTER_LANGUAGES if not re.match("py|cython|sage", name)}
 # What IPython adds to Python: a line such as `%time f()`, `x = !ls` or `f?`.
 NOTEBOOK_ONLY = re.compile(r"\s*[%!?]|[\w\s,.\[\]*]+=\s*[!%]|.*\?\s*$")
+# What may stand behind ```python: header arguments, and what editors note of a cell.
+NOTES = "figures|jupyter|vscode|tags|id|collapsed|scrolled|trusted|editable|deletable|execution"
+ARGUMENT = re.compile(
+    rf"""\b(?:{"|".join(name[1:] for name in ARGUMENTS)}|{NOTES}|slideshow)="""
+    r"""("(?:[^"\\]|\\.)*"|\{.*\}|\[.*\]|[\w.-]+)(?=\s|$)"""
+)
+EDGE = rf"^[ >]*(?:[-+*#]+|\d+[.)]|\|)?[ ]*{BLANK}|{BLANK}[ ]*(?:$|\|)|\|[ ]*{BLANK}"
 STORE = ".literate"  # the documents that copies were made from, by git's name of their content
 KEPT = 20
 NAMES = [name[1:] for name in ARGUMENTS]
@@ -244,8 +252,12 @@ def fences_of(tokens: list[Token], name: str) -> list[tuple[int, str]]:
         if token.type == "fence" and token.level == 0 and token.markup[0] == "`":
             line = (token.map or [0])[0] + 1
             language, _, more = token.info.strip().partition(" ")
-            if more.strip() and (language != "python" or "{" in more.split("=")[0]):
+            more = ARGUMENT.sub("", more) if language == "python" else more
+            if more.strip():
                 message = f"`{more.strip()[:50]}` has no place behind the language; remove it"
+                raise DocumentError(1, message, place=f"{name}:{line}")
+            if len(token.markup) > 3 and language not in _JUPYTER_LANGUAGES:
+                message = "a fence of more than three backticks; make it one of tildes, ~~~"
                 raise DocumentError(1, message, place=f"{name}:{line}")
             found.append((line, token.content.rstrip("\n")))
     return found
@@ -290,7 +302,12 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
     for cell in book.cells:
         if cell.cell_type == "markdown":
             MARKDOWN.parse(cell.source, references)
-    texts = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    used: set[str] = set()
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            for token in MARKDOWN.parse(cell.source, dict(references)):
+                used |= {str(t.attrs.get("href", "")) for t in token.children or []}
+                used |= {str(t.attrs.get("src", "")) for t in token.children or []}
     pieces: list[Piece] = []
     valued: set[int] = set()  # the pieces of code that Jupyter shows a value or a plot of
     for number, cell in enumerate(book.cells, 1):
@@ -301,7 +318,11 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
         try:
             check_characters(cell.source)
             if cell.cell_type == "markdown":
-                check_definitions(cell.source, texts)
+                check_definitions(cell.source, used)
+                if found := re.search(EDGE, cell.source, re.MULTILINE):
+                    line = cell.source.count("\n", 0, found.start()) + 1
+                    message = "a blank of another kind at an edge, where it gets lost"
+                    raise DocumentError(line, f"{message}; leave it out")
                 nodes = read_markdown(cell.source, references)
             else:
                 nodes = read_code(cell)
@@ -320,14 +341,14 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
     return with_arguments(pieces, known, valued)
 
 
-def check_definitions(source: str, texts: str) -> None:
-    """Raise DocumentError for a link's definition that none of the texts uses: it would go."""
+def check_definitions(source: str, used: set[str]) -> None:
+    """Raise DocumentError for a link's definition whose target is not used: it would go."""
     own: dict[str, Any] = {}
     MARKDOWN.parse(source, own)
-    for label, definition in own.get("references", {}).items():
-        words = r"\s+".join(map(re.escape, label.split()))
-        if len(re.findall(rf"\[\s*{words}\s*\]", texts, re.IGNORECASE)) < 2:
-            line = definition.get("map", [0])[0] + 1
+    twice = [(one, False) for one in own.get("duplicate_refs", [])]
+    for one, once in [*((one, True) for one in own.get("references", {}).values()), *twice]:
+        if not once or one["href"] not in used:
+            line = one.get("map", [0])[0] + 1
             message = "no link uses this definition; remove it, or make it a <!-- comment -->"
             raise DocumentError(line, message)
 

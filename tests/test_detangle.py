@@ -544,3 +544,72 @@ def test_make_names_the_verb(two):
     assert done.returncode == 0, done.stderr
     place = f"README.org:{line_of(two.with_name('README.org'), 'return 22')}: "
     assert done.stdout.startswith(place)
+
+
+THREE = """\
+#+title: Three
+#+property: header-args:python :session three
+
+#+begin_src python :tangle three.py :exports code :results silent
+def mul(a, b):
+    return a * b
+#+end_src
+
+#+begin_src python :tangle three.py :exports code :results silent
+def divide(a, b):
+    return a / b
+#+end_src
+
+#+begin_src python :tangle three.py :exports code :results silent
+def call(f, a):
+    return f(a)
+#+end_src
+"""
+
+
+@pytest.mark.parametrize(
+    ("above", "line"),
+    [("\n# What IEEE says.\n", 5), ("\n", 4), ("\n\n\n", 6), ("# A remark.\n", 4)],
+)
+@pytest.mark.parametrize("last", ["    return a * b\n", "    return b * a\n"])
+def test_code_that_joins_two_blocks_is_refused_also_when_more_is_edited(
+    tmp_path, above, line, last
+):
+    (tmp_path / "README.org").write_text(THREE)
+    literate_py(tmp_path, "tangle")
+    file = tmp_path / "three.py"
+    text = file.read_text().replace("    return a * b\n\n\n", last + above)
+    text = text.replace(
+        "def call(f, a):", "def half(a):\n    return a / 2\n\n\ndef call(f, a):"
+    )
+    file.write_text(text)
+    before = files(tmp_path)
+    done = literate_py(tmp_path, "detangle")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"three.py:{line}: the code of README.org:9 begins here")
+    assert files(tmp_path) == before
+
+
+def test_lines_that_stand_at_a_bound_may_stand_elsewhere(tmp_path):
+    text = THREE.replace("    return f(a)", "    return f(a)\n\n\n# mul\n")
+    (tmp_path / "README.org").write_text(text.replace("# mul\n", "TEXT = 1"))
+    literate_py(tmp_path, "tangle")
+    file = tmp_path / "three.py"
+    new = 'TEXT = """\n    return a * b\ndef divide(a, b):\n"""'
+    file.write_text(file.read_text().replace("TEXT = 1", new))
+    done = literate_py(tmp_path, "detangle")
+    assert done.returncode == 0, done.stderr
+    assert new in (tmp_path / "README.org").read_text()
+
+
+def test_a_comment_above_a_function_two_lines_apart_is_its_own(tmp_path):
+    (tmp_path / "README.org").write_text(THREE)
+    literate_py(tmp_path, "tangle")
+    file = tmp_path / "three.py"
+    text = file.read_text().replace("def divide", "# What IEEE says.\ndef divide")
+    file.write_text(text.replace("return a * b", "return b * a"))
+    done = literate_py(tmp_path, "detangle")
+    assert done.returncode == 0, done.stderr
+    wanted = THREE.replace("def divide", "# What IEEE says.\ndef divide")
+    readme = (tmp_path / "README.org").read_text()
+    assert readme == wanted.replace("return a * b", "return b * a")

@@ -392,6 +392,26 @@ The end.
     assert text == sample("The end.\n", new)
 
 
+def test_a_link_whose_heading_is_renamed_without_its_anchor_is_reported(copy):
+    edit(copy, '## Second part <a id="second-part"></a>', "## Else")
+    status, said = run(copy.parent, "fold", str(copy))
+    assert status == 0 and "README.org:5: the link to #second-part is dead; correct it" in said
+
+
+def test_two_headings_with_one_anchor_are_reported(copy, readme):
+    more = "## Second part\n\nA [link](#second-part-1).\n\n## Second part 1\n\nThe end.\n"
+    edit(copy, "The end.\n", more)
+    status, said = run(copy.parent, "fold", str(copy))
+    assert status == 0 and "CUSTOM_ID second-part-1 is there twice" in said
+
+
+def test_a_fence_of_four_backticks_is_read_or_refused_at_its_line(folder, copy):
+    edit(copy, "The end.\n", "````text\n```\nx\n```\n````\n\nThe end.\n")
+    line = copy.read_text().split("\n").index("````text") + 1
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"micrograd.md:{line}: a fence of more than three")
+
+
 def test_links_follow_a_heading_that_has_another_of_its_name_above_it_now(copy):
     text = fold_ok(copy, "## Second part <a", "## Second part\n\nNew.\n\n## Second part <a")
     assert text == sample(
@@ -416,6 +436,19 @@ def test_a_blank_of_another_kind_is_an_edit(folder, copy, readme, blank):
     edit(copy, "**second** p", "**second** and last p")
     status, said = run(folder, "fold", str(copy))
     assert status == 1 and "was changed, too; make both alike" in said
+
+
+@pytest.mark.parametrize("text", ["~C.", "C.~", "- C~", "> ~C", "| ~ | 1 |", "| 1 | a ~|"])
+@pytest.mark.parametrize("blank", ["\u00a0", "&nbsp;", "\u2003", "&emsp;"])
+def test_a_blank_of_another_kind_at_an_edge_is_refused(folder, copy, readme, text, blank):
+    text = text.replace("~", blank)
+    if "|" in text:
+        text = f"| a | b |\n|---|---|\n{text}"
+    edit(copy, "The end.\n", f"{text}\n")
+    line = copy.read_text().split("\n").index(text.split("\n")[-1]) + 1
+    status, said = run(folder, "fold", str(copy))
+    assert status == 1 and said.startswith(f"micrograd.md:{line}: "), said
+    assert "a blank of another kind at an edge" in said or "something else in Org" in said
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029"])  # a line's end for some tools only
@@ -459,10 +492,14 @@ def test_code_that_github_reads_otherwise_than_jupytext_is_refused_at_its_line(
     assert readme.read_text() == SAMPLE
 
 
-@pytest.mark.parametrize("unused", ["[wip]: https://a.b", "[//]: # (todo: check)"])
+UNUSED = ["[wip]: https://a.b", "[//]: # (todo: check)", "`[wip]`\n\n[wip]: https://a.b"]
+UNUSED += ["\\[wip]\n\n[wip]: https://a.b", "[E]: https://a.b"]
+
+
+@pytest.mark.parametrize("unused", UNUSED)
 def test_a_definition_that_no_link_uses_is_refused_at_its_line(folder, copy, readme, unused):
-    edit(copy, "The end.\n", f"The [end] of [it][E].\n\n{unused}\n[end]: b/\n[e]: <c/>\n")
-    line = copy.read_text().split("\n").index(unused) + 1
+    edit(copy, "The end.\n", f"The [end] of [it][E].\n\n[end]: b/\n[e]: <c/>\n{unused}\n")
+    line = copy.read_text().split("\n").index(unused.split("\n")[-1]) + 1
     status, said = run(folder, "fold", str(copy))
     assert status == 1 and said.startswith(f"micrograd.md:{line}: no link uses"), said
     edit(copy, unused, "")
@@ -505,7 +542,11 @@ def test_what_a_cell_cannot_hold_is_refused_at_its_row(folder, copy, row, quoted
     )
 
 
-@pytest.mark.parametrize("info", ["js {1,3}", 'js title="a.js"', "python {1,3}", "toml x"])
+INFOS = ["js {1,3}", 'js title="a.js"', "python {1,3}", "toml x", 'python Tangle="x.py"']
+INFOS += ['python exports="both" results="output" # note', 'python title="The loop"']
+
+
+@pytest.mark.parametrize("info", INFOS)
 def test_what_stands_behind_a_language_is_refused_at_its_line(folder, copy, readme, info):
     edit(copy, "The end.\n", f"```{info}\nx\n```\n\nThe end.\n")
     line = copy.read_text().split("\n").index(f"```{info}") + 1

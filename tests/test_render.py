@@ -138,6 +138,7 @@ def test_what_would_vanish_is_refused(text, hidden):
     "text",
     [
         "Use --force.",
+        "Use (--force).",
         "a ---b",
         r"hyphen\-ated",
         r"section \S 3",
@@ -169,6 +170,7 @@ def test_what_emacs_hides_or_reads_otherwise_is_refused(text):
         "* A heading :: of two parts",
         "- a::b",
         "a < 10 > 3, 5 --> 6, C++ and i-- here",
+        "See https://example.org/--a and word--word.",
         "It costs $5\nand $6.",
         "[[file:images/one.svg]] a file: see",
     ],
