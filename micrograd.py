@@ -324,6 +324,10 @@ class Value:
         return notebook_svg(self)
 
 
+for _name in filter(str.isidentifier, RULES):  # methods that a subclass can call, and change
+    setattr(Value, _name, lambda self, *others, op=_name: self.__getattr__(op)(*others))
+
+
 def topological_order(root: Any) -> list[Any]:
     """All Values behind root, each once, inputs before what is made from them; root is last.
 
@@ -411,23 +415,29 @@ def notebook_svg(root: Value) -> str | None:
 
 
 # Chapter 4: Backpropagation
+from threading import RLock
+
+WALKING = RLock()  # one thread walks at a time, because its walk begins with zeros
+
+
 def backpropagate(root: Value) -> None:
     """Add the derivative of root to v.grad, for every Value v behind it: backward()'s work."""
     order = topological_order(root)
-    kept = [(v, v.grad) for v in order if v.grad]
-    for v in order:
-        v.grad = 0.0
-    root.grad = 1.0
-    try:
-        for v in reversed(order):
-            v._backward()
-    except BaseException:  # an operator without a rule, or Ctrl-C: then nothing has changed
+    with WALKING:
+        kept = [(v, v.grad) for v in order if v.grad]
         for v in order:
             v.grad = 0.0
-        raise
-    finally:
-        for v, before in kept:
-            v.grad += before
+        root.grad = 1.0
+        try:
+            for v in reversed(order):
+                v._backward()
+        except BaseException:  # an operator without a rule, or Ctrl-C: then nothing has changed
+            for v in order:
+                v.grad = 0.0
+            raise
+        finally:
+            for v, before in kept:
+                v.grad += before
 
 
 from collections.abc import Sequence
@@ -686,7 +696,6 @@ __all__ += ["topological_order", "trace", "draw_dot", "draw_network"]
 
 # Chapter 10: Speed
 import os
-from threading import RLock
 from traceback import walk_tb
 
 TAPE: list["Symbol"] = []  # every Symbol, in the order in which they were made
@@ -715,6 +724,8 @@ class Symbol:
             self.kind = kind
         if not args:
             self.slot, self.form = slot, (f"{op}[]", (self,))
+        elif not TAPE:
+            raise TypeError("a recording left this Value without a number: make it anew")
         TAPE.append(self)
 
     def __bool__(self, *_) -> bool:
@@ -1451,6 +1462,8 @@ def straight(f: Callable, ninputs: int, noutputs: int = 1) -> Program:
         except Exception as error:
             name = getattr(f, "__name__", "the rule")
             raise TypeError(f"jit: {name} can't be compiled: {explain(error)}") from error
+        finally:
+            TAPE.clear()
 
 
 LIBRARY = [f for f in FUNCTIONS if f not in OWN]
@@ -1605,6 +1618,7 @@ class jit:
                 tape = record(f, 1, self.parameters, "the penalty")
                 once = Program(*tape, "g", self._places + len(each.numbers))
         finally:
+            TAPE.clear()
             if collecting:
                 gc.enable()
         if (loops := len(each.statements + once.statements)) > LARGEST:
@@ -1729,7 +1743,7 @@ class jit:
         """
         _, _, total, losses = self._steps(rows, [0.0])
         for p, derivative in zip(self.parameters, total, strict=False):
-            p.grad += derivative
+            p.grad = (p.grad or 0.0) + derivative
         return losses[0]
 
     def train(self, rows: Any, steps: Iterable[float], update=descend, batch=None) -> list:
@@ -1936,8 +1950,9 @@ def check_neuron(n: Neuron, where: str, width: int, nonlin: Any, used: set[Value
     if n.nonlin != nonlin:
         both = f"its activation is {n.nonlin or 'none'}, that of neuron 0 is {nonlin or 'none'}"
         raise ValueError(f"{where}: {both}")
-    if n.nonlin and n.nonlin in vars(Value):
-        raise TypeError(f"{where}: its activation is a method of Value now, and no rule")
+    for x in (-2.0, 0.5) if nonlin else ():
+        if getattr(Value(x), nonlin)().data != RULES[nonlin](x)[0]:
+            raise TypeError(f"{where}: its activation is a method of Value now, and no rule")
     if len(n.w) != width:
         raise ValueError(f"{where}: it has {len(n.w)} weights, for {width} inputs")
     for p in (*n.w, n.b):

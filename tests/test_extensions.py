@@ -7,6 +7,8 @@ import math
 import pickle
 import random
 import re
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -485,7 +487,8 @@ def test_the_readmes_table_says_what_is_so(elements):
     table = text[text.index("| you type ") :].split("\n\n")[0].splitlines()[2:]
     assert len(table) > 8
     a, b = Value(2.0), Value(3.0)
-    space = {"Value": Value, "nn": nn, "a": a, "b": b, "twice": twice}
+    zero = type("Zero", (Value,), {"__mul__": lambda self, other: Value(0.0)})
+    space = {"Value": Value, "nn": nn, "a": a, "b": b, "twice": twice, "Zero": zero}
     for row in table:
         typed, _, here, _ = [cell.strip() for cell in row.strip("|").split(" | ")]
         try:
@@ -498,3 +501,67 @@ def test_the_readmes_table_says_what_is_so(elements):
             shown = got if isinstance(got, tuple) else (got,)
             names = [x.__name__ if isinstance(x, type) else str(x) for x in shown]
             assert re.findall("~([^~]+)~", here) == names, row
+
+
+# --- methods, threads, and what a recording leaves -------------------------------------------
+
+
+def test_a_subclass_can_call_and_change_each_rules_method(monkeypatch):
+    kind: Any = Value
+
+    class Loud(kind):
+        def relu(self):
+            out = super().relu()
+            out.label = "loud"
+            return out
+
+    v = Loud(-1.0)
+    assert v.relu().label == "loud" and v.relu().data == 0.0
+    assert [x.data for x in map(kind.relu, [Value(-1.0), Value(2.0)])] == [0.0, 2.0]
+    assert {"exp", "log", "tanh", "relu", "max", "abs"} <= {*dir(Value(1.0))}
+    old = kind.tanh
+    monkeypatch.setattr(Value, "tanh", lambda v: old(v) * 2)
+    assert Value(0.5).tanh().data == 2 * math.tanh(0.5)
+    monkeypatch.setitem(RULES, "exp", lambda a: (a + 1.0, (1.0,)))
+    assert Value(1.0).exp().data == 2.0
+
+
+def test_threads_that_share_parameters_add_up_their_gradients():
+    ws = [Value(0.5) for _ in range(200)]
+
+    def work():
+        for _ in range(20):
+            sum([w * 1.0 for w in ws]).backward()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert {w.grad for w in ws} == {80.0}
+
+
+def test_a_value_that_a_recording_left_behind_says_so():
+    p, kept = Value(1.0), []
+
+    def loss(x):
+        kept.append((p * x).relu())  # for a histogram, not for the loss
+        return p * x
+
+    micrograd.jit(loss, 1, [p])
+    for use in (lambda v: v + 1, lambda v: (v * 2).backward(), lambda v: v.backward()):
+        with pytest.raises(TypeError, match="left this Value without a number"):
+            use(kept[0])
+    assert p.grad == 0.0
+
+
+def test_a_gradient_that_is_none_counts_as_none_in_a_compiled_walk_too():
+    p = Value(2.0)
+    p.grad = None  # type: ignore[assignment]
+    assert micrograd.jit(lambda x: p * x, 1, [p]).backward([[3.0]]) == 6.0
+    assert p.grad == 3.0
