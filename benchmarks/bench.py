@@ -233,6 +233,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, help="these contenders")
     parser.add_argument("--quick", action="store_true", help="own contenders, one turn")
     options = parser.parse_args()
+    if options.turns < 1:
+        parser.error("--turns: at least 1 is needed")
     names = options.only or (OWN if options.quick else [*CONTENDERS])
     turns = 1 if options.quick else options.turns
     missing = {} if options.quick else install()

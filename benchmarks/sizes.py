@@ -210,6 +210,8 @@ def main():
     parser.add_argument("--activations", nargs="+", default=["relu", "tanh"])
     parser.add_argument("--turns", type=int, default=5)
     options = parser.parse_args()
+    if min(options.turns, *options.widths, *options.rows) < 1:
+        parser.error("--turns, --widths and --rows must be 1 or more")
     names = [*CONTENDERS]
     rows = [["rows", "activation", "parameters", *names, "over JAX's", "jit() takes"]]
     for count in options.rows:

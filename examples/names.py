@@ -132,6 +132,8 @@ def main():
     parser.add_argument("--torch", action="store_true", help="by PyTorch, to compare")
     parser.add_argument("--letters", action="store_true", help="three letters, to compare")
     options = parser.parse_args()
+    if options.steps < 1 or options.batch < 1:
+        parser.error("--steps and --batch must be 1 or more")
     known, held = load()
     random.seed(1)
     if options.letters:

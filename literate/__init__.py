@@ -14,6 +14,7 @@ Each module imports only from those above it:
     child       the process that runs the blocks
     rest        the same for watch: it goes on again from points on the way
     run         running the document: results, figures, progress
+    live        what of it can be played with, compiled to JavaScript
     check       what is not what the document makes
     detangle    from the program back to the document
     exercise    checking a reader's answer
@@ -23,7 +24,6 @@ Each module imports only from those above it:
     pieces      a document in pieces, one for each node
     notebook    the document as a notebook, and as Markdown
     fold        from these back to the document
-    live        what of it can be played with, compiled to JavaScript
     page        the document as one page, to read and to play with
     watch       all of this while writing, as files are saved
     __main__    the verbs

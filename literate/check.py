@@ -9,7 +9,17 @@ import os
 from pathlib import Path
 
 from .files import diff, read
-from .org import IMAGES, Block, Element, anchors, drawn, links, present_results
+from .live import scripts
+from .org import (
+    IMAGES,
+    Block,
+    DocumentError,
+    Element,
+    anchors,
+    drawn,
+    links,
+    present_results,
+)
 from .run import Made, execute
 from .tangle import advice, edited, load, source, tangle, targets
 
@@ -33,7 +43,14 @@ def differences(elements: list[Element], document: Path, made: Made) -> list[str
             what = f"{name} {advice(name, by_hand[name], document)}"
         for text in difference(f"{document.name}:{line}: {name}", old, data):
             found.append(f"{text}\n{what}")
-    return found + check_links(elements, document, set(made.figures))
+    found += check_links(elements, document, set(made.figures))
+    try:
+        scripts(elements, document)
+    except DocumentError as error:
+        found.append(
+            f"{error.place or f'{document.name}:{error.line}'}: a live figure: {error}"
+        )
+    return found
 
 
 def difference(head: str, old: str | bytes | None, new: str | bytes) -> list[str]:

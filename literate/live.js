@@ -29,7 +29,10 @@ const mix = (low, high, part) => low + (high - low) * part;
 // A number in at most so many letters, with as many of its digits as fit; and back.
 const NAMES = { NaN: "nan", Infinity: "inf", "-Infinity": "-inf" };
 const shown = (x, room = 8) => {
-  const text = (digits) => String(Number(x.toPrecision(digits)) || 0).replace("e+", "e");
+  const text = (digits) => {
+    const near = Number(x.toPrecision(digits)) || 0, plain = String(near);
+    return (plain.length > room ? near.toExponential() : plain).replace("e+", "e");
+  };
   return NAMES[x] ?? text([17, 6, 5, 4, 3, 2].find((digits) => text(digits).length <= room) ?? 1);
 };
 const read = (text) => {
@@ -216,10 +219,10 @@ const descent = (figure) => {
   input(figure, 0, () => { reset(); draw(); });
   input(figure, 1, () => {});
   player(figure, 700, () => {
-    const old = here(), [, slope, next] = f(old), far = !(Math.abs(next) < 1e6), still = Math.abs(next - old) < 1e-9;
+    const old = here(), [, slope, next] = f(old), far = !(Math.abs(next) < Math.max(1e6, Math.abs(old))), still = Math.abs(next - old) < 1e-9;
     path.push(next);
     draw();
-    const end = far ? " It has blown up." : still ? " It has arrived." : "";
+    const end = far ? " It has blown up." : !still ? "" : Math.abs(slope) < 1e-3 ? " It has arrived." : " It stands still.";
     const sum = `${shown(old)} - ${shown(x[1])} × ${shown(slope)} = ${shown(next)}`;
     figure.told.textContent = `Step ${path.length - 1}: ${sum}.${end}`;
     return !far && !still;

@@ -128,6 +128,7 @@ class Runner:
         self.namespace = begin(self.stage)
         self.eyes = Eyes(self.stage)
         self.files = Files(self.folder / "work")
+        self.given: set[Path] = set()  # what of the input is in the stage
 
     def start(self) -> None:
         """Run from now on, in a group of its own, to be killed with what it has started."""
@@ -169,6 +170,11 @@ class Runner:
             printed = os.open(order["printed"], os.O_WRONLY | os.O_CREAT)
             os.dup2(printed, 1)
             os.close(printed)
+            files = [p for p in (self.folder / "input").rglob("*") if p.is_file()]
+            given = {path.relative_to(self.folder / "input") for path in files}
+            for gone in self.given - given:
+                (self.stage / gone).unlink(missing_ok=True)
+            self.given = given
             for path in (self.folder / "input").rglob("*"):
                 to = self.stage / path.relative_to(self.folder / "input")
                 if path.is_dir():

@@ -8,6 +8,7 @@ Nothing is written that `make` would not write, and no edit is overwritten.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import select
@@ -31,6 +32,7 @@ from .org import (
     DocumentError,
     Element,
     drawn,
+    linked_files,
     parse,
     present_results,
     with_results,
@@ -48,6 +50,7 @@ from .run import (
 from .tangle import edited, load, protect, remember, tangle
 
 COPIES = ("micrograd.md", "micrograd.ipynb")
+TORN = 3  # seconds to wait for the rest of a file that has lost its end
 PORT = 8642  # or another, if it is in use
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "VECLIB")}
 
@@ -231,7 +234,11 @@ frame.onload = () => {
     if (!link.getAttribute("href").startsWith("#")) link.target = "_top";
   }
 };
-new EventSource("/changes").onmessage = () => frame.contentWindow.location.reload();
+let shown;
+new EventSource("/changes").onmessage = (event) => {
+  if (shown && event.data !== shown) frame.contentWindow.location.reload();
+  shown = event.data;
+};
 </script>
 """
 
@@ -269,12 +276,16 @@ class Answer(BaseHTTPRequestHandler):
         ):
             self.send("text/html", data)
         elif self.path == "/changes":
-            self.send("text/event-stream", b": \n\n")
+            self.send("text/event-stream", b"")
+            last = ""
             with contextlib.suppress(OSError):
                 while True:
+                    data = on_disk(self.server.document.with_name(NAME)) or b""
+                    now = hashlib.sha1(data).hexdigest()
+                    self.wfile.write(f"data: {now}\n\n".encode() if now != last else b": \n\n")
+                    last = now
                     with self.server.changed:
-                        changed = self.server.changed.wait(10)
-                    self.wfile.write(b"data: \n\n" if changed else b": \n\n")
+                        self.server.changed.wait(10)
         else:
             self.send_error(404)
 
@@ -292,6 +303,11 @@ class Answer(BaseHTTPRequestHandler):
 # Watching.
 
 
+def lost_its_end(old: bytes | None, new: bytes | None) -> bool:
+    """Whether a file is shorter than it was, and ends otherwise: half of it may be saved."""
+    return bool(old and new is not None and len(new) < len(old) and new[-80:] != old[-80:])
+
+
 class Watch:
     """A document, what was last seen of it and of its copies, and how far its run has come."""
 
@@ -300,8 +316,12 @@ class Watch:
         self.names = {document.name, *COPIES}
         self.seen: dict[str, bytes | None] = {}
         self.text, self.elements = "", parse("\n")
-        self.said: DocumentError | None = None
+        self.wrong: DocumentError | None = None  # with the page
         self.shown = 0.0
+        self.waits: tuple[dict[str, bytes | None], float] = (
+            {},
+            0.0,
+        )  # for what, and until when
         self.done = True  # nothing runs yet
 
     def files(self) -> dict[str, bytes | None]:
@@ -311,13 +331,14 @@ class Watch:
         """Look once at the files and at the run."""
         now = self.files()
         if now != self.seen and now[self.document.name] is not None:
-            time.sleep(0.05)
-            if now != self.files():
-                return  # an editor is still at it
             changed = {name for name in now if now[name] != self.seen.get(name)}
-            self.seen = now
-            self.take(changed)
-        self.session.poll(0.1)
+            if now != self.waits[0]:  # an editor may still be at it
+                torn = any(lost_its_end(self.seen.get(name), now[name]) for name in changed)
+                self.waits = now, time.monotonic() + (TORN if torn else 0.05)
+            elif time.monotonic() >= self.waits[1]:
+                self.seen, self.waits = now, ({}, 0.0)
+                self.take(changed)
+        self.session.poll(0.05 if self.waits[0] else 0.1)
         self.show()
 
     def take(self, changed: set[str]) -> None:
@@ -338,39 +359,36 @@ class Watch:
         remember(program, self.document)
         given = needed_files(elements, self.document)
         text = given.pop(self.document.name).decode()
-        self.names = {self.document.name, *COPIES, *program, *given}
-        if text != self.text or any(self.session.given.get(n) != given[n] for n in given):
+        self.names = {self.document.name, *COPIES, *program, *linked_files(elements)}
+        before = {n: data for n, data in self.session.given.items() if n != self.document.name}
+        if text != self.text or before != {**given, **program}:
             self.text, self.elements = text, elements
             self.session.start(elements)
-            self.done, self.said, self.since = False, None, time.monotonic()
+            self.done, self.since = False, time.monotonic()
             self.make_page()
 
     def show(self) -> None:
         """Write the results that differ; say what went wrong."""
         session, now = self.session, time.monotonic()
-        if self.done:
-            return
+        if self.done or on_disk(self.document) != self.text.encode():
+            return  # the results are those of what was saved before
         lines = [block.line for block in blocks_of(self.elements)]
         results = {lines[number]: result for number, result in session.results.items()}
         present = present_results(self.elements)
         new = [line for line, result in results.items() if present.get(line) != result]
         over = not session.runs_now
-        if session.error:
-            if not self.said and over:
-                self.said, self.done = session.error, True
-                self.tell(session.error)
-            return
         if (new and now - self.shown > 0.3) or over:
             self.shown = now
-            self.write(results, new, over)
+            self.write(results, new, over and not session.error)
         if over:
             self.done = True
-            print(f"{self.document.name}: all results are fresh, {now - self.since:.1f} s")
+            if wrong := session.error or self.wrong:
+                self.tell(wrong)
+            if not session.error:
+                print(f"{self.document.name}: all results are fresh, {now - self.since:.1f} s")
 
     def write(self, results: dict[int, str], new: list[int], over: bool) -> None:
-        """Write results and figures, unless the document was saved since."""
-        if on_disk(self.document) != self.text.encode():
-            return
+        """Write results and figures."""
         text = with_results(self.elements, results)
         paths = [path for path in (self.session.stage / IMAGES).rglob("*") if path.is_file()]
         names = {path.relative_to(self.session.stage).as_posix(): path for path in paths}
@@ -384,10 +402,13 @@ class Watch:
 
     def make_page(self) -> None:
         """Write the page, and have it shown, once every block has a result."""
-        with contextlib.suppress(DocumentError):
+        self.wrong = None
+        try:
             data = page(self.elements, self.document).encode()
             if write({NAME: data}, self.document.parent):
                 self.server.reload()
+        except DocumentError as error:
+            self.wrong = error
 
     def tell(self, error: DocumentError) -> None:
         blocks = self.session.blocks

@@ -1,6 +1,7 @@
 """The tool on small documents: what it makes, and what it refuses, changing nothing."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -224,6 +225,17 @@ def test_a_check_names_the_line_of_what_differs(document, name, old, new, place,
     )
     assert shown in done.stdout
     assert files(document.parent) == before
+
+
+def test_a_check_finds_a_live_figure_that_cannot_be_made(document):
+    edit(document, "* Second part", "# live: game\n# a: (-1, 1) = 0.5\n\n* Second part")
+    literate_py(document.parent, "run")
+    done = literate_py(document.parent, "check")
+    line = line_of(document, "# live: game")
+    assert done.returncode == 1
+    assert re.match(rf"README.org:({line}|{line + 1}): a live figure: ", done.stdout), (
+        done.stdout
+    )
 
 
 def test_a_check_finds_a_figure_that_no_block_draws(document):

@@ -214,9 +214,10 @@ def test_the_steps_on_the_parabola(fresh):
 def test_it_creeps_or_arrives_or_blows_up_and_says_so(fresh):
     code = f"""(() => {{
         const box = named({DESCENT!r}), texts = [];
-        for (const rate of ["0.02", "0.3", "0.5"]) {{
-            type(box, ["2", rate]);
-            for (let i = 0; i < (rate === "0.02" ? 5 : 300); i++) {{
+        for (const [start, rate] of [
+            ["2", "0.02"], ["2", "0.3"], ["2", "0.5"], ["2", "0"], ["1e7", "0.1"]]) {{
+            type(box, [start, rate]);
+            for (let i = 0; i < (/[35]/.test(rate) ? 300 : 5); i++) {{
                 push(box, "Step");
                 if (/arrived|blown/.test(told(box))) break;
             }}
@@ -224,10 +225,22 @@ def test_it_creeps_or_arrives_or_blows_up_and_says_so(fresh):
         }}
         return texts;
     }})()"""
-    creeps, arrives, blows = fresh.run(code)
+    creeps, arrives, blows, stands, nears = fresh.run(code)
+    assert stands.endswith(" It stands still.") and "blown" not in nears
     assert creeps.startswith("Step 5: ") and creeps.endswith(".")
     assert "arrived" not in creeps + blows and "It has arrived" in arrives
     assert "It has blown up" in blows
+
+
+def test_a_number_that_is_long_has_its_size_and_as_many_digits_as_fit(fresh):
+    code = f"""(() => {{
+        const box = named({GRAPHS[0][0]!r});
+        type(box, ["123456789", "3", "10", "-1e20"]);
+        return [...box.querySelectorAll("svg text")].map((text) => text.textContent).join(" ");
+    }})()"""
+    text = fresh.run(code)
+    for number in ("1.2346e8", "3.7037e8", "-1e20", "-3.7e28"):
+        assert number in text, text
 
 
 def trained(browser, labels, steps):

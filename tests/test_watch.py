@@ -157,6 +157,50 @@ def test_what_is_wrong_is_said_at_its_line_and_mended_by_the_next_save(watching)
     watching.fresh(runs + 1)
 
 
+def test_half_a_save_is_not_taken_for_a_removed_end(watching):
+    document = watching.document
+    text = document.read_text().replace("A fig.", "A fig. And more.")
+    half = text.index("\n\n", len(text) // 2) + 1
+    with open(document, "w") as file:  # an editor that writes slowly
+        file.write(text[:half])
+        file.flush()
+        time.sleep(1)
+        file.write(text[half:])
+    watching.fresh(2)
+    assert "A fig. And more." in document.read_text()
+    assert document.read_text().endswith(text[-20:])
+
+
+def test_a_wrong_save_while_it_runs_is_not_called_fresh(watching, tmp_path):
+    document, go = watching.document, tmp_path / "go"
+    wait = f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.01)\n"
+    new = f'{wait}print("new", open("log'
+    edit(document, 'print(open("log', new)
+    right = document.read_text()
+    watching.until(lambda: "http" in watching.said())
+    time.sleep(0.5)
+    document.write_text(right.replace("A fig.", "A $x$ fig."))
+    watching.until(lambda: "LaTeX" in watching.said())
+    go.touch()
+    time.sleep(1.5)
+    assert watching.said().count("all results are fresh") == 1
+    document.write_text(right)
+    watching.fresh(2)
+    assert re.search(r"^: new", document.read_text(), re.MULTILINE)
+
+
+def test_a_linked_file_that_goes_and_comes_is_noticed(watching, tmp_path):
+    data = tmp_path / "data.txt"
+    data.write_text("one")
+    edit(watching.document, "A fig.", "A fig, and [[file:data.txt][data]].")
+    edit(watching.document, 'print(open("log', 'print(open("data.txt").read(), open("log')
+    watching.until(lambda: re.search("^: one ", watching.document.read_text(), re.MULTILINE))
+    data.unlink()
+    watching.until(lambda: "FileNotFoundError" in watching.said())
+    data.write_text("two")
+    watching.until(lambda: re.search("^: two ", watching.document.read_text(), re.MULTILINE))
+
+
 def test_a_document_that_is_wrong_from_the_start_is_awaited(watching, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wrong")
     (folder / "README.org").write_text(TEXT.replace("A fig.", "A $x$ fig."))
@@ -210,8 +254,9 @@ def test_the_page_is_shown_to_this_machine_alone_and_told_of_changes(watching, t
         with pytest.raises(urllib.error.HTTPError):
             fetch(watching.address + path, **({"Host": host} if host else {}))
     with fetch(f"{watching.address}changes") as changes:
-        assert changes.readline() == b": \n"
+        first = changes.readline()
+        assert re.fullmatch(rb"data: \w{40}\n", first)
         edit(watching.document, "A fig.", "One fig.")
-        while changes.readline() != b"data: \n":
+        while (line := changes.readline()) == first or not line.startswith(b"data: "):
             pass
     assert b"One fig." in fetch(f"{watching.address}micrograd.html").read()
