@@ -59,7 +59,7 @@ lint: .ready ## what GitHub asks of the code's form: ruff, and the types that my
 
 # localhost, since a machine's own name may lead nowhere; one thread each, since there are several processes.
 distributed: .ready ## train the moons in PROCESSES=2 processes; ARGS="--steps 200" goes to the script
-	@case "$$PROCESSES" in ""|0*|*[!0-9]*) echo "PROCESSES must be 1 or more" >&2; exit 2;; esac
+	@case "$$PROCESSES" in ""|0|-*) echo "PROCESSES must be 1 or more" >&2; exit 2;; esac
 	@OMP_NUM_THREADS=1 $(python) -m torch.distributed.run --standalone --local-addr localhost \
 		--nproc-per-node "$$PROCESSES" examples/distributed.py $(ARGS)
 

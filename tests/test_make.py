@@ -236,6 +236,9 @@ def test_make_distributed_hands_on_its_number_of_processes_and_its_arguments(
     done = clone.make("distributed", "PROCESSES=3", "ARGS=--steps 7")
     assert done.returncode == 0, done.stderr
     assert "--nproc-per-node 3 examples/distributed.py --steps 7\n" in done.stdout
+    for wrong in ("0", "-1"):
+        done = clone.make("distributed", f"PROCESSES={wrong}")
+        assert done.returncode != 0 and "PROCESSES must be 1 or more" in done.stderr
     clone.write("failing", "")
     assert clone.make("distributed").returncode != 0
 
