@@ -735,8 +735,8 @@ class Symbol:
 
     def __repr__(self) -> str:
         frame = sys._getframe(1)
-        while frame.f_code.co_name in ("__repr__", "__format__"):
-            frame = frame.f_back or sys._getframe()
+        while frame.f_back and frame.f_code.co_name in ("__repr__", "__format__"):
+            frame = frame.f_back
         if frame.f_globals is not HERE and asking(frame):
             raise TypeError("its text asks for a number that is not there yet")
         return self.op
@@ -814,7 +814,8 @@ def record(f: Callable, ninputs: int, parameters: list, what: str) -> tuple[list
         for v in kept:
             v.grad = 0.0
             if type(v.data) is float and not moving.isdisjoint(v._prev):
-                value = RULES[v._op](*[x.data for x in v._prev])[0]  # perhaps a constant
+                rule = RULES[v._op] if v._op in RULES else lambda *x: (None,)
+                value = rule(*[x.data for x in v._prev])[0]  # a constant is as it was
                 if isinstance(value, Symbol) or str(value) != str(v.data):
                     which = f"was computed from a parameter before ({v.data}, by {v._op!r})"
                     if v.data != v.data:
@@ -1457,6 +1458,7 @@ def straight(f: Callable, ninputs: int, noutputs: int = 1) -> Program:
             y = y if isinstance(y, tuple) else (y,)
             if len(y) != noutputs:
                 raise TypeError(f"it must return {noutputs} numbers, not {y!r:.60}")
+            # Adding 0 changes no number, and refuses a condition.
             y = [write("+", x, 0.0) if isinstance(x, Symbol) else number(x) for x in y]
             return Program([*TAPE], y, "y", single=True)
         except Exception as error:

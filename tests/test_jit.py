@@ -1091,6 +1091,12 @@ def test_a_rule_whose_value_is_a_constant_compiles(monkeypatch, language):
     for loss in (lambda x: (w * x).seven() + w * x, lambda x: (w * x).sign() * w * x.seven()):
         wanted = eager(loss, [[Value(2.0)]], [w])
         assert run(jit(loss, 1, [w]), [[2.0]]) == wanted
+    by_hand: Any = Value(3.0, (w,), "thrice")
+    by_hand._backward = lambda: None
+    with pytest.raises(
+        TypeError, match=r"computed from a parameter before \(3.0, by 'thrice'\)"
+    ):
+        jit(lambda x: by_hand * x, 1, [w])
     before = w * w
     with pytest.raises(TypeError, match=r"computed from a parameter before \(0.25, by '\*'\)"):
         jit(lambda x: before * x, 1, [w])
