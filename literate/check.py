@@ -47,9 +47,8 @@ def differences(elements: list[Element], document: Path, made: Made) -> list[str
     try:
         scripts(elements, document)
     except DocumentError as error:
-        found.append(
-            f"{error.place or f'{document.name}:{error.line}'}: a live figure: {error}"
-        )
+        place = error.place or f"{document.name}:{error.line}"
+        found.append(f"{place}: a live figure: {error}")
     return found
 
 

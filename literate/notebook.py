@@ -32,6 +32,7 @@ from .markdown import MARKDOWN, REAL, read_markdown, write_markdown
 from .nodes import Node, key
 from .org import (
     ARGUMENTS,
+    AT_EDGE,
     BLANK,
     EXPORTS,
     IMAGES,
@@ -253,11 +254,12 @@ def fences_of(tokens: list[Token], name: str) -> list[tuple[int, str]]:
             line = (token.map or [0])[0] + 1
             language, _, more = token.info.strip().partition(" ")
             more = ARGUMENT.sub("", more) if language == "python" else more
+            message = ""
             if more.strip():
                 message = f"`{more.strip()[:50]}` has no place behind the language; remove it"
-                raise DocumentError(1, message, place=f"{name}:{line}")
-            if len(token.markup) > 3 and language not in _JUPYTER_LANGUAGES:
+            elif len(token.markup) > 3 and language not in _JUPYTER_LANGUAGES:
                 message = "a fence of more than three backticks; make it one of tildes, ~~~"
+            if message:
                 raise DocumentError(1, message, place=f"{name}:{line}")
             found.append((line, token.content.rstrip("\n")))
     return found
@@ -302,12 +304,12 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
     for cell in book.cells:
         if cell.cell_type == "markdown":
             MARKDOWN.parse(cell.source, references)
-    used: set[str] = set()
-    for cell in book.cells:
+    used: set[Any] = set()
+    for cell in book.cells if references else []:  # few texts define links
         if cell.cell_type == "markdown":
             for token in MARKDOWN.parse(cell.source, dict(references)):
-                used |= {str(t.attrs.get("href", "")) for t in token.children or []}
-                used |= {str(t.attrs.get("src", "")) for t in token.children or []}
+                for part in token.children or []:
+                    used |= {part.attrs.get("href"), part.attrs.get("src")}
     pieces: list[Piece] = []
     valued: set[int] = set()  # the pieces of code that Jupyter shows a value or a plot of
     for number, cell in enumerate(book.cells, 1):
@@ -318,11 +320,11 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
         try:
             check_characters(cell.source)
             if cell.cell_type == "markdown":
-                check_definitions(cell.source, used)
+                if references:
+                    check_definitions(cell.source, used)
                 if found := re.search(EDGE, cell.source, re.MULTILINE):
                     line = cell.source.count("\n", 0, found.start()) + 1
-                    message = "a blank of another kind at an edge, where it gets lost"
-                    raise DocumentError(line, f"{message}; leave it out")
+                    raise DocumentError(line, AT_EDGE)
                 nodes = read_markdown(cell.source, references)
             else:
                 nodes = read_code(cell)
@@ -341,7 +343,7 @@ def pieces_of(book: Any, path: Path, known: list[Piece]) -> list[Piece]:
     return with_arguments(pieces, known, valued)
 
 
-def check_definitions(source: str, used: set[str]) -> None:
+def check_definitions(source: str, used: set[Any]) -> None:
     """Raise DocumentError for a link's definition whose target is not used: it would go."""
     own: dict[str, Any] = {}
     MARKDOWN.parse(source, own)

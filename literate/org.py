@@ -16,6 +16,7 @@ from dataclasses import dataclass
 IMAGES = "images"
 CONTROL = r"[^\n -~\xa0-\u2027\u202a-\ufefe\uff00-\U0010ffff]"
 BLANK = "[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"  # but the plain one
+AT_EDGE = "a blank of another kind at an edge, where it gets lost; leave it out"
 # What git and others write between two sides of a conflict.
 MERGE = re.compile(
     r"^(?:(?:<{7,}|>{7,})(?:[ ].*)?|={7}|\|{7,}(?:[ ][^|\n]*)?)[ ]*$", re.MULTILINE
@@ -150,9 +151,7 @@ NO_TEXT = {
         "LaTeX between dollars; use Unicode characters or a figure"
     ),
     r"(?<![^\s({'\"])-{2,3}(?=\w)": "shown as a dash; put it between tildes",
-    rf"^[ ]*(?:[-+*]|\d+[.)])?[ ]*{BLANK}|{BLANK}[ ]*$|\|[ ]*{BLANK}|{BLANK}[ ]*\|": (
-        "a blank of another kind at an edge, where it gets lost; leave it out"
-    ),
+    rf"^[ ]*(?:[-+*]|\d+[.)])?[ ]*{BLANK}|{BLANK}[ ]*$|\|[ ]*{BLANK}|{BLANK}[ ]*\|": AT_EDGE,
     r"(?<!\[)\bfile:[\w./]": "a link in Emacs alone; write [[file:…]] or ~file:…~",
     r"@@": "an export snippet; use #+HTML: lines",
     r"\\\\[ ]*$": "a forced line break; begin a new paragraph",

@@ -318,10 +318,9 @@ class Watch:
         self.text, self.elements = "", parse("\n")
         self.wrong: DocumentError | None = None  # with the page
         self.shown = 0.0
-        self.waits: tuple[dict[str, bytes | None], float] = (
-            {},
-            0.0,
-        )  # for what, and until when
+        # What is to stay as it is, and until when, before it counts as saved.
+        self.still: dict[str, bytes | None] | None = None
+        self.until = 0.0
         self.done = True  # nothing runs yet
 
     def files(self) -> dict[str, bytes | None]:
@@ -330,15 +329,16 @@ class Watch:
     def step(self) -> None:
         """Look once at the files and at the run."""
         now = self.files()
-        if now != self.seen and now[self.document.name] is not None:
-            changed = {name for name in now if now[name] != self.seen.get(name)}
-            if now != self.waits[0]:  # an editor may still be at it
-                torn = any(lost_its_end(self.seen.get(name), now[name]) for name in changed)
-                self.waits = now, time.monotonic() + (TORN if torn else 0.05)
-            elif time.monotonic() >= self.waits[1]:
-                self.seen, self.waits = now, ({}, 0.0)
-                self.take(changed)
-        self.session.poll(0.05 if self.waits[0] else 0.1)
+        changed = {name for name in now if now[name] != self.seen.get(name)}
+        if now == self.seen or now[self.document.name] is None:
+            self.still = None
+        elif now != self.still:  # an editor may still be at it
+            torn = any(lost_its_end(self.seen.get(name), now[name]) for name in changed)
+            self.still, self.until = now, time.monotonic() + (TORN if torn else 0.05)
+        elif time.monotonic() >= self.until:
+            self.seen, self.still = now, None
+            self.take(changed)
+        self.session.poll(0.05 if self.still else 0.1)
         self.show()
 
     def take(self, changed: set[str]) -> None:
